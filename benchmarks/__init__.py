@@ -1,0 +1,1 @@
+"""Speed, memory, accuracy and quality, measured."""

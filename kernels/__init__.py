@@ -1,0 +1,1 @@
+"""CUDA kernels, and the plain NumPy meaning of each."""
