@@ -16,6 +16,7 @@ from keeprt.kernels.wheels import check_driver, find_compiler
 
 if TYPE_CHECKING:
     from cuda.core import Kernel, ProgramOptions, Stream
+    from cuda.core.graph import GraphBuilder
 
 FOLDER = Path(__file__).parent
 SOURCES = ("crop_align", "warp_by_flow", "paste_back")
@@ -75,7 +76,7 @@ def load_kernels(device_id: int = 0, cache_folder: Path | None = None) -> dict[s
     return kernels
 
 
-def submit(kernels: dict[str, "Kernel"], stream: "Stream", launch: Launch) -> None:
+def submit(kernels: dict[str, "Kernel"], stream: "Stream | GraphBuilder", launch: Launch) -> None:
     """Put one launch on the stream; inside a capture it becomes a node of the graph."""
     import cuda.core
 
@@ -121,6 +122,8 @@ def compile_source(text: str, name: str, architecture: str) -> tuple[bytes, str]
         raise BackendError(_complaint(name, architecture, str(error))) from error
     if re.search(r"\bwarning\b", log.getvalue()):
         raise BackendError(_complaint(name, architecture, log.getvalue()))
+    if isinstance(cubin, str):
+        raise BackendError(f"cuda-core gave a file name for {name} where it promises a cubin")
     return bytes(cubin), log.getvalue()
 
 

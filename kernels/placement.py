@@ -34,7 +34,7 @@ def place_face(
     has no inverse.
     """
     forward = np.vstack([np.asarray(to_crop, np.float64), [0, 0, 1]])
-    determinant = abs(np.linalg.det(forward[:2, :2]))
+    determinant = abs(forward[0, 0] * forward[1, 1] - forward[0, 1] * forward[1, 0])
     if not np.isfinite(forward).all() or not determinant > 1e-12:
         raise FaceError(f"the face's transform {to_crop.tolist()} has no inverse: drop this face")
     back = np.linalg.inv(forward)

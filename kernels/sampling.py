@@ -39,7 +39,8 @@ def bilinear(plane: FloatArray, x: Neighbours, y: Neighbours) -> FloatArray:
 
 def affine(row: FloatArray, *point: FloatArray) -> FloatArray:
     """row[0] * point[0] + row[1] * point[1] ... + row[-1], summed from the left."""
-    total = row[0] * point[0]
+    total: FloatArray = row[0] * point[0]
     for factor, value in zip(row[1:-1], point[1:], strict=True):
         total = total + factor * value
-    return total + row[-1]
+    result: FloatArray = total + row[-1]
+    return result
