@@ -94,20 +94,20 @@ def test_soft_mask_is_close_to_the_erosion_and_gaussian_of_the_reference(
     matrix[:, 2] = 255.5 - matrix[:, :2] @ [450, 450]
     back = cv2.invertAffineTransform(matrix)
     ones = cv2.warpAffine(np.ones((512, 512), np.float32), back, (width, height))
-    first = cv2.erode(ones, np.ones((2, 2)))
+    first = cv2.erode(ones, np.ones((2, 2), np.uint8))
     edge = int(first.sum() ** 0.5) // 20
-    inner = cv2.erode(first, np.ones((2 * edge, 2 * edge)))
+    inner = cv2.erode(first, np.ones((2 * edge, 2 * edge), np.uint8))
     reference = cv2.GaussianBlur(inner, (2 * edge + 1, 2 * edge + 1), 0)
     placement = place_face(matrix, width, height)
     row, column = np.indices((height, width)).astype(np.float32)
     u, v = (line[0] * column + line[1] * row + line[2] for line in placement["to_crop"])
     ours = soft_mask(placement, u, v, 512)
-    # Boxes of even size shift the reference by up to 2 pixels, and a box erodes a turned edge by
-    # more than e; but for that, the profiles agree to 0.07.
+    # Boxes of even size shift the reference by up to 3 pixels, and a box erodes a turned edge by
+    # more than e; but for that, the profiles agree to 0.06.
     turned = edge * (abs(np.cos(np.deg2rad(degrees))) + abs(np.sin(np.deg2rad(degrees))) - 1)
-    reach = np.ones([2 * (2 + int(np.ceil(turned))) + 1] * 2)
-    assert (ours > cv2.erode(reference, reach) - 0.07).all()
-    assert (ours < cv2.dilate(reference, reach) + 0.07).all()
+    reach = np.ones([2 * (3 + int(np.ceil(turned))) + 1] * 2, np.uint8)
+    assert (ours > cv2.erode(reference, reach) - 0.06).all()
+    assert (ours < cv2.dilate(reference, reach) + 0.06).all()
 
 
 def test_soft_step_rises_from_nothing_to_one() -> None:
@@ -143,7 +143,7 @@ def test_paste_leaves_the_rest_untouched_and_keeps_unused_bits(name: str) -> Non
         zip(components(planes, format), components(before, format), strict=True)
     ):
         sx, sy = (layout.halved_x, layout.halved_y) if k else (0, 0)
-        far = cv2.erode(outside.astype(np.uint8), np.ones((3, 3)), borderValue=1) > 0
+        far = cv2.erode(outside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
         far = far.reshape(60 >> sy, 1 << sy, 80 >> sx, 1 << sx).all(axis=(1, 3)) if k else outside
         np.testing.assert_array_equal(codes_of(now, format, k)[far], codes_of(old, format, k)[far])
 
