@@ -71,16 +71,16 @@ def test_chroma_is_read_where_its_siting_says(name: str, siting: str) -> None:
     y = 2 * chroma_row + (0 if on_row else 0.5) if halved_y else chroma_row
     scale = 1 << (format.layout.bits - 8)
     words[0][:] = 128 * scale
-    words[1][:] = np.round((128 + x - 32) * scale)
-    words[2][:] = np.round((128 + y - 24) * scale)
+    words[1][:] = (128 + 2 * (x - 32)) * scale
+    words[2][:] = (128 + 2 * (y - 24)) * scale
     unit = place_face(np.array([[1.0, 0, 0], [0, 1, 0]]), 64, 48, 48)
     rgb = crop_align(planes, format, unit[None], 48)[0].reshape(3, -1).astype(np.float64)
     matrix = format.record()["from_rgb"].astype(np.float64)
     _, cb, cr = (matrix[:, :3] @ rgb + matrix[:, 3:]).reshape(3, 48, 48) / scale
     row, column = np.indices((48, 48))
-    inside = np.s_[2:-2, 2:-2]
-    assert np.abs(cb - (128 + column - 32))[inside].max() < 0.51
-    assert np.abs(cr - (128 + row - 24))[inside].max() < 0.51
+    inside = np.s_[4:-4, 4:-4]
+    assert np.abs(cb - (128 + 2 * (column - 32)))[inside].max() < 0.01
+    assert np.abs(cr - (128 + 2 * (row - 24)))[inside].max() < 0.01
 
 
 @pytest.mark.parametrize("degrees", [0.0, 25.0])

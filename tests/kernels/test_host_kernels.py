@@ -98,7 +98,8 @@ def test_warp_of_damaged_inputs_runs_as_its_twin(damage: float, where: str) -> N
 @pytest.mark.parametrize("name", ALL_FORMATS)
 def test_crop_runs_as_its_twin_bit_for_bit(name: str, dtype: Any) -> None:
     for seed, (width, height) in enumerate(SIZES):
-        format = FrameFormat(name, width, height, full_range=bool(seed % 2))
+        siting = ("left", "topleft", "center")[seed % 3]
+        format = FrameFormat(name, width, height, full_range=bool(seed % 2), siting=siting)
         planes = random_planes(format, seed)
         size = 19
         faces = np.stack(
