@@ -53,6 +53,12 @@ def test_nothing_asked_changes_almost_nothing() -> None:
     assert error(degrade(clip(), CLEAN, 25), clip()) < 2.0
 
 
+def test_odd_sides_are_not_stretched() -> None:
+    frame = np.zeros((31, 33, 3), np.uint8)
+    frame[:, 16:] = frame[15:] = 255
+    assert error(degrade([frame], CLEAN, 25), [frame]) < 2.0
+
+
 def test_colours_keep_their_channels() -> None:
     frame = np.zeros((32, 32, 3), np.uint8)
     frame[...] = (200, 40, 90)
