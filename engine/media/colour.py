@@ -1,0 +1,175 @@
+"""Between native frames and RGB arrays, with the frame's own matrix and range.
+
+swscale does the work, at its accurate settings: by default it repeats chroma samples and rounds
+down. Grey frames are done here, since swscale takes grey for full range whatever the tags say.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from keeprt.engine.errors import MediaError
+from keeprt.engine.media.errors import reason
+from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags
+
+RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
+
+ACCURATE = int(
+    Interpolation.BICUBIC
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.ACCURATE_RND
+)
+# AVColorSpace -> swscale's SWS_CS_*; constant-luminance BT.2020 is read as the usual kind.
+_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_GREY = re.compile(r"gray(\d*)(le|be)?$")
+
+
+def tags_of(frame: av.VideoFrame) -> ColourTags:
+    """The colour tags that a decoded frame carries, its pixel format's implied range included."""
+    full = frame.format.name.startswith("yuvj")
+    return ColourTags(
+        int(frame.colorspace),
+        FULL_RANGE if full else int(frame.color_range),
+        int(frame.color_primaries),
+        int(frame.color_trc),
+    )
+
+
+def tag(frame: av.VideoFrame, colour: ColourTags) -> None:
+    """Write `colour` onto `frame`."""
+    frame.colorspace = colour.matrix
+    frame.color_range = colour.range
+    frame.color_primaries = colour.primaries
+    frame.color_trc = colour.transfer
+
+
+class Converter:
+    """Converts frames one at a time, from any thread; keeps swscale's contexts between frames."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._swscale: dict[str, VideoReformatter] = {}
+
+    def to_rgb(self, frame: av.VideoFrame, colour: ColourTags, bits: int) -> RgbImage:
+        """`frame` as stored, full-range RGB: uint8 (H, W, 3) for 8 bits, uint16 up to 65535 for 16.
+
+        Raises MediaError if swscale cannot read the frame's format or matrix.
+        """
+        grey = _GREY.match(frame.format.name)
+        if grey is not None:
+            return _grey_to_rgb(frame, int(grey[1] or 8), colour, bits)
+        is_rgb = _is_rgb(frame)
+        out = self._reformat(
+            frame,
+            format="rgb24" if bits == 8 else "rgb48le",
+            src_colorspace=None if is_rgb else _sws_matrix(colour, frame.height),
+            src_color_range=FULL_RANGE if is_rgb else colour.range or LIMITED_RANGE,
+            dst_color_range=FULL_RANGE,
+        )
+        return out.to_ndarray()  # type: ignore[return-value]
+
+    def from_rgb(self, rgb: RgbImage, pixel_format: str, colour: ColourTags) -> av.VideoFrame:
+        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame tagged and ranged as `colour` says."""
+        array = np.ascontiguousarray(rgb)
+        source = av.VideoFrame.from_ndarray(array, "rgb24" if array.itemsize == 1 else "rgb48le")
+        out = self._reformat(
+            source,
+            format=pixel_format,
+            dst_colorspace=_sws_matrix(colour, array.shape[0]),
+            src_color_range=FULL_RANGE,
+            dst_color_range=colour.range or LIMITED_RANGE,
+        )
+        tag(out, colour)
+        return out
+
+    def to_format(
+        self, frame: av.VideoFrame, pixel_format: str, colour: ColourTags
+    ) -> av.VideoFrame:
+        """`frame` in another pixel format, its matrix and range unchanged, its time kept."""
+        if frame.format.name == pixel_format:
+            return frame
+        grey = _GREY.match(frame.format.name)
+        if grey is not None and pixel_format.startswith("yuv"):
+            out = _grey_to_yuv(frame, int(grey[1] or 8), pixel_format)
+        else:
+            matrix = _sws_matrix(colour, frame.height)
+            is_rgb = _is_rgb(frame)
+            level = colour.range or LIMITED_RANGE
+            out = self._reformat(
+                frame,
+                format=pixel_format,
+                src_colorspace=None if is_rgb else matrix,
+                dst_colorspace=matrix,
+                src_color_range=FULL_RANGE if is_rgb else level,
+                dst_color_range=level,
+            )
+        tag(out, colour)
+        out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
+        return out
+
+    def _reformat(self, frame: av.VideoFrame, **options: Any) -> av.VideoFrame:
+        key = f"{frame.format.name}>{options['format']}"
+        with self._lock:
+            scaler = self._swscale.setdefault(key, VideoReformatter())
+            try:
+                return scaler.reformat(frame, interpolation=ACCURATE, **options)
+            except (av.error.FFmpegError, ValueError) as error:
+                raise MediaError(
+                    f"cannot convert {frame.format.name} (colour matrix {int(frame.colorspace)}) "
+                    f"to {options['format']}: {reason(error)}"
+                ) from error
+
+
+def _is_rgb(frame: av.VideoFrame) -> bool:
+    return frame.format.is_rgb or frame.format.has_palette
+
+
+def _sws_matrix(colour: ColourTags, height: int) -> int:
+    matrix = colour.matrix_for(height)
+    if matrix not in _SWS_MATRIX:
+        raise MediaError(
+            f"the colour matrix {matrix} is not supported; convert the video to BT.709 or BT.2020"
+        )
+    return _SWS_MATRIX[matrix]
+
+
+def _plane(frame: av.VideoFrame, index: int, bits: int) -> NDArray[np.uint16] | NDArray[np.uint8]:
+    """A writable view (h, w) of one plane; samples over 8 bits are 2 bytes in the frame's order."""
+    plane = frame.planes[index]
+    order = ">u2" if frame.format.name.endswith("be") else "<u2"
+    rows = np.frombuffer(plane, np.uint8 if bits == 8 else order)
+    itemsize = rows.dtype.itemsize
+    return rows.reshape(-1, plane.line_size // itemsize)[: plane.height, : plane.width]
+
+
+def _grey_to_rgb(
+    frame: av.VideoFrame, bits: int, colour: ColourTags, out_bits: int
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    black, white = 0, (1 << bits) - 1
+    if colour.range != FULL_RANGE:
+        black, white = 16 << (bits - 8), 235 << (bits - 8)
+    top = (1 << out_bits) - 1
+    levels = (np.arange(1 << bits) - black) * (top / (white - black))
+    dtype = np.uint8 if out_bits == 8 else np.uint16
+    table = np.clip(np.rint(levels), 0, top).astype(dtype)
+    return np.repeat(table[_plane(frame, 0, bits)][..., None], 3, axis=2)
+
+
+def _grey_to_yuv(frame: av.VideoFrame, bits: int, pixel_format: str) -> av.VideoFrame:
+    out = av.VideoFrame(frame.width, frame.height, pixel_format)
+    out_bits = out.format.components[0].bits
+    luma = _plane(frame, 0, bits).astype(np.uint16)
+    shift = bits - out_bits
+    _plane(out, 0, out_bits)[:] = luma >> shift if shift > 0 else luma << -shift
+    for index in (1, 2):
+        _plane(out, index, out_bits)[:] = 1 << (out_bits - 1)
+    return out
