@@ -15,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.engine.errors import MediaError, UsageError
 
 Frame = npt.NDArray[np.uint8]

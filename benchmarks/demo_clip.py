@@ -12,6 +12,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.benchmarks.degradation import Degradation, Frame, degrade
 from keeprt.engine.errors import UsageError
 

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from keeprt.engine.bundle import MANIFEST, Manifest, SubgraphSpec, file_sha256
 from keeprt.engine.errors import BundleError
+from keeprt.export.graph_forms import phased
 from keeprt.export.model import Keep
+from keeprt.export.onnx_passes import drop_unused_constants, fold_pads
 from keeprt.export.subgraphs import FACES, FRAMES, SELECTED, Subgraph, example_inputs, split
 
 OPSET = 21
@@ -48,7 +50,7 @@ def export_bundle(
         raise BundleError(f"cannot write to {target.parent}: {error.strerror}") from None
     try:
         subgraphs = {}
-        for graph in split(network.eval()):
+        for graph in split(phased(network.eval())):
             progress(graph.name)
             subgraphs[graph.name] = _export_subgraph(graph, work)
         manifest = Manifest(
@@ -110,7 +112,9 @@ class Positional(nn.Module):
 
 def save_onnx(graph: Subgraph, file: Path) -> None:
     """Traces one subgraph to ONNX, its tensors named and its free axes free."""
-    dims = {axis: torch.export.Dim(axis, min=low, max=high) for axis, (low, high) in FREE_AXES.items()}
+    dims = {
+        axis: torch.export.Dim(axis, min=low, max=high) for axis, (low, high) in FREE_AXES.items()
+    }
     shapes = tuple(
         {i: dims[axis] for i, axis in enumerate(spec.shape) if isinstance(axis, str)}
         for spec in graph.inputs
@@ -129,6 +133,8 @@ def save_onnx(graph: Subgraph, file: Path) -> None:
         )
     assert program is not None
     model = program.model_proto
+    fold_pads(model)
+    drop_unused_constants(model)
     _name_free_axes(model, graph)
     onnx.save(model, file)
 

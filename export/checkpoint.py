@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import torch
+
 from keeprt.engine.errors import CheckpointError
 from keeprt.export.checkpoint_file import fit_to_manifest, read_weights
 from keeprt.export.checkpoint_official import OFFICIAL_URL, Progress, fetch_official, official_name

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+
 from keeprt.engine.errors import CheckpointError
 from keeprt.export.synthetic import Manifest
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
+
 from keeprt.engine.errors import CheckpointError
 
 OFFICIAL_URL = "https://github.com/jnjaby/KEEP/releases/download/v0.1.0/KEEP-a1a14d46.pth"

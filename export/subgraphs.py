@@ -118,7 +118,9 @@ def split(network: Keep) -> list[Subgraph]:
         for s in sorted(config.cft_scales)
     ]
     caches = [
-        (f"cache_{s}", (config.channels_at(s), s, s)) for s in sorted(config.cfa_scales) if config.cfa
+        (f"cache_{s}", (config.channels_at(s), s, s))
+        for s in sorted(config.cfa_scales)
+        if config.cfa
     ]
     kalman_inputs = [predicted, gain] if config.kalman else []
     graphs = [
@@ -156,8 +158,12 @@ def split(network: Keep) -> list[Subgraph]:
             "gain_net",
             network.kalman_filter,
             (
-                TensorSpec("latents", "float32", window, "observed latents of the window, in order"),
-                TensorSpec("selected", "int64", (SELECTED,), "frames of the window to give gains of"),
+                TensorSpec(
+                    "latents", "float32", window, "observed latents of the window, in order"
+                ),
+                TensorSpec(
+                    "selected", "int64", (SELECTED,), "frames of the window to give gains of"
+                ),
             ),
             (TensorSpec("gains", "float32", (FACES, SELECTED, 1, grid, grid), gain.meaning),),
         ),
@@ -175,7 +181,9 @@ def split(network: Keep) -> list[Subgraph]:
                 _maps("previous", features, "features of the last frame"),
             ),
             (
-                _maps("flow", (2, flow_size, flow_size), "flow to the last frame, x then y, in cells"),
+                _maps(
+                    "flow", (2, flow_size, flow_size), "flow to the last frame, x then y, in cells"
+                ),
                 _maps("mask", mask, "convex upsampling weights before the softmax"),
             ),
         ),

@@ -64,9 +64,7 @@ def _is_image(path: Path) -> bool:
     return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
-def _describe(
-    folder: Path, images: list[Path], first: av.VideoFrame, rate: Fraction
-) -> VideoInfo:
+def _describe(folder: Path, images: list[Path], first: av.VideoFrame, rate: Fraction) -> VideoInfo:
     return VideoInfo(
         path=folder,
         width=first.width,

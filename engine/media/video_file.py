@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av

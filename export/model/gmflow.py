@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from keeprt.export.model.blocks import attention, to_map, to_tokens
+from keeprt.export.model.blocks import attention, to_map
 from keeprt.export.model.config import KeepConfig
 
 STRIDE = 8

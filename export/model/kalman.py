@@ -28,7 +28,9 @@ class UncertaintyLayer(nn.Module):
         query, key, value = (
             project(normed) for project in (self.attn1.to_q, self.attn1.to_k, self.attn1.to_v)
         )
-        hidden = hidden + self.attn1.attend(query, _first_and_previous(key), _first_and_previous(value))
+        hidden = hidden + self.attn1.attend(
+            query, _first_and_previous(key), _first_and_previous(value)
+        )
         hidden = hidden + self.ff(self.norm3(hidden))
         over_time = self.norm_temp(hidden).transpose(1, 2)
         wanted = over_time

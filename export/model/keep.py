@@ -132,7 +132,15 @@ class Keep(nn.Module):
         codes = logits.argmax(dim=-1)
         face, caches = self.decode(codes, taps, state.caches if state else {})
         return FrameResult(
-            face, codes, logits, latent, updated, RecurrentState(face, caches), predicted, gain, flow
+            face,
+            codes,
+            logits,
+            latent,
+            updated,
+            RecurrentState(face, caches),
+            predicted,
+            gain,
+            flow,
         )
 
     def lookup(self, latent: Tensor) -> Tensor:

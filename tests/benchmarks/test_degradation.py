@@ -6,6 +6,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
+
 from keeprt.benchmarks.degradation import Degradation, compress, degrade
 from keeprt.engine.errors import UsageError
 

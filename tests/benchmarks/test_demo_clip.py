@@ -6,6 +6,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
+
 from keeprt.benchmarks.demo_clip import (
     FACE_TEMPLATE,
     PORTRAIT_LANDMARKS,

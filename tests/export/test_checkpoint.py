@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from keeprt.engine.errors import CheckpointError
 from keeprt.export import checkpoint_official
 from keeprt.export.checkpoint import (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from keeprt.export.checkpoint import checkpoint_digest, load_checkpoint, published_manifest
 from keeprt.export.synthetic import synthetic_tensor, synthetic_tensors
 
