@@ -211,7 +211,7 @@ def _tensor_from(graph: str, content: Mapping[str, Any]) -> TensorSpec:
 
 
 def _typed(content: Mapping[str, Any], key: str, kind: type[T]) -> T:
-    value = content[key] if key in content else None
+    value = content.get(key)
     if not isinstance(value, kind):
         raise ValueError(f"{key!r} is missing or not of type {kind.__name__}")
     return value

@@ -131,8 +131,7 @@ class Restorer:
                 check_face(picture, self.bundle.face_size)
             if not carry_state:
                 state = state.reset()
-            for restored, state in self._chunks.restore(chunk, state):  # noqa: B020
-                yield restored
+            state = yield from self._chunks.restore(chunk, state)
 
     def _restore_batch(
         self, faces: list[Picture], states: list[FaceState]

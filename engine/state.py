@@ -58,7 +58,7 @@ class FaceState:
         return [name for name in self.arrays if name != "latents"]
 
     def reset(self) -> FaceState:
-        """The same memory as before a first frame, for a cut or a new person; spends this handle."""
+        """The same memory as before a first frame, for a cut or a new person; spends this one."""
         self.check_usable()
         return self.advanced(0)
 

@@ -99,7 +99,7 @@ def _export_subgraph(graph: Subgraph, folder: Path) -> SubgraphSpec:
 
 
 class Positional(nn.Module):
-    """Gives every subgraph one signature, since the exporter wants shapes nested as arguments are."""
+    """Gives all subgraphs one signature: the exporter wants shapes nested as arguments are."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class OnnxRuntimeBackend:
-    """One session per subgraph, run on arrays that the caller owns: nothing is allocated per run."""
+    """One session per subgraph, run on arrays that the caller owns; a run allocates nothing."""
 
     def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> None:
         """Loads every subgraph of a checked bundle.

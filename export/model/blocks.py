@@ -10,7 +10,7 @@ from torch.nn import functional as F
 def attention(
     query: Tensor, key: Tensor, value: Tensor, scale: float, bias: Tensor | None = None
 ) -> Tensor:
-    """Softmax attention over the last two axes: (..., N, C), (..., M, C), (..., M, D) -> (..., N, D).
+    """Softmax attention: (..., N, C), (..., M, C) and (..., M, D) -> (..., N, D).
 
     `bias` is added to the scaled scores and broadcasts to (..., N, M).
     """

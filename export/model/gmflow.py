@@ -55,7 +55,7 @@ class FlowBackbone(nn.Module):
 
 
 class FlowAttention(nn.Module):
-    """One message of the transformer: windowed attention, and for cross attention an MLP behind it."""
+    """One message of the transformer: windowed attention, for cross attention an MLP behind it."""
 
     def __init__(self, channels: int, feed_forward: bool) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class UncertaintyLayer(nn.Module):
 
 
 def _first_and_previous(tokens: Tensor) -> Tensor:
-    """(B, T, N, C) -> (B, T, 2N, C): for each frame the tokens of frame 0, then of the one before."""
+    """(B, T, N, C) -> (B, T, 2N, C): per frame the tokens of frame 0, then of the one before."""
     first = tokens[:, :1]
     previous = torch.cat([first, tokens[:, :-1]], dim=1)
     return torch.cat([first.expand_as(previous), previous], dim=2)

@@ -123,7 +123,7 @@ class Keep(nn.Module):
         gain: Tensor | None = None,
         flow: Tensor | None = None,
     ) -> FrameResult:
-        """One frame of the recurrence (model description, section 3); `state` None starts a clip."""
+        """One frame of the recurrence; `state` None starts a clip."""
         updated, predicted = latent, None
         if state is not None and gain is not None and flow is not None:
             predicted, _ = self.hq_encoder(backward_warp(state.face, flow))
@@ -182,5 +182,5 @@ class Keep(nn.Module):
 
 
 def stream_window(index: int, window: int) -> list[int]:
-    """Frames that the gain of frame `index` sees in a stream: the first, and the last window - 1."""
+    """Frames that the gain of frame `index` sees in a stream: the first, the last window - 1."""
     return [0, *range(max(1, index - window + 2), index + 1)]
