@@ -14,11 +14,10 @@ import av
 import av.error
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
-from numpy.typing import NDArray
-
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.errors import reason
 from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags
+from numpy.typing import NDArray
 
 RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import av
 import av.error
 import av.logging
-
 from keeprt.engine.errors import MediaError
 
 PathLike = str | os.PathLike[str]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import av
 import av.error
-
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import display_name, reason
@@ -64,9 +63,7 @@ def _is_image(path: Path) -> bool:
     return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
-def _describe(
-    folder: Path, images: list[Path], first: av.VideoFrame, rate: Fraction
-) -> VideoInfo:
+def _describe(folder: Path, images: list[Path], first: av.VideoFrame, rate: Fraction) -> VideoInfo:
     return VideoInfo(
         path=folder,
         width=first.width,

@@ -17,7 +17,6 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
-
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import (
@@ -175,7 +174,7 @@ class _Decoder:
 def _describe(path: PathLike, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
     container = stream.container
     assert isinstance(container, InputContainer) and stream.time_base is not None
-    rate = stream.average_rate or stream.guessed_rate
+    rate = _plausible(stream.average_rate) or _plausible(stream.base_rate)
     if stream.duration is not None:
         duration_s: float | None = float(stream.duration * stream.time_base)
     else:
@@ -243,3 +242,8 @@ def _timed(
             index += 1
     if index == 0:
         raise MediaError(f"{name} has no frames from {start_s:g} s on; it starts at 0 s")
+
+
+def _plausible(rate: Fraction | None) -> Fraction | None:
+    """A rate that a camera can have: files without one carry their tick rate in its place."""
+    return rate if rate and rate <= 1000 else None
