@@ -16,10 +16,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.errors import reason
-from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags
-from numpy.typing import NDArray
-
-RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
+from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags, RgbImage, contiguous
 
 ACCURATE = int(
     Interpolation.BICUBIC
@@ -77,8 +74,8 @@ class Converter:
         return out.to_ndarray()  # type: ignore[return-value]
 
     def from_rgb(self, rgb: RgbImage, pixel_format: str, colour: ColourTags) -> av.VideoFrame:
-        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame tagged and ranged as `colour` says."""
-        array = np.ascontiguousarray(rgb)
+        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame with `colour`'s tags."""
+        array = contiguous(rgb)
         source = av.VideoFrame.from_ndarray(array, "rgb24" if array.itemsize == 1 else "rgb48le")
         out = self._reformat(
             source,
@@ -141,18 +138,16 @@ def _sws_matrix(colour: ColourTags, height: int) -> int:
     return _SWS_MATRIX[matrix]
 
 
-def _plane(frame: av.VideoFrame, index: int, bits: int) -> NDArray[np.uint16] | NDArray[np.uint8]:
+def _plane(frame: av.VideoFrame, index: int, bits: int) -> RgbImage:
     """A writable view (h, w) of one plane; samples over 8 bits are 2 bytes in the frame's order."""
     plane = frame.planes[index]
     order = ">u2" if frame.format.name.endswith("be") else "<u2"
-    rows = np.frombuffer(plane, np.uint8 if bits == 8 else order)
-    itemsize = rows.dtype.itemsize
-    return rows.reshape(-1, plane.line_size // itemsize)[: plane.height, : plane.width]
+    samples = np.dtype(np.uint8 if bits == 8 else order)
+    rows: RgbImage = np.frombuffer(memoryview(plane), samples)
+    return rows.reshape(-1, plane.line_size // samples.itemsize)[: plane.height, : plane.width]
 
 
-def _grey_to_rgb(
-    frame: av.VideoFrame, bits: int, colour: ColourTags, out_bits: int
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _grey_to_rgb(frame: av.VideoFrame, bits: int, colour: ColourTags, out_bits: int) -> RgbImage:
     black, white = 0, (1 << bits) - 1
     if colour.range != FULL_RANGE:
         black, white = 16 << (bits - 8), 235 << (bits - 8)

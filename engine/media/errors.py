@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -66,11 +67,9 @@ def last_ffmpeg_line(action: Callable[[], object]) -> str | None:
         before = av.logging.get_level()
         av.logging.set_level(av.logging.ERROR)
         try:
-            with av.logging.Capture() as lines:
-                try:
-                    action()
-                except (av.error.FFmpegError, ValueError):
-                    pass
+            failures = (av.error.FFmpegError, ValueError, OSError)
+            with av.logging.Capture() as lines, contextlib.suppress(*failures):
+                action()
         finally:
             av.logging.set_level(before)
     texts = [" ".join(text.split()) for _, _, text in lines if text.strip()]

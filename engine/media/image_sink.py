@@ -8,9 +8,9 @@ import av
 import cv2
 import numpy as np
 from keeprt.engine.errors import MediaError
-from keeprt.engine.media.colour import Converter, RgbImage, tags_of
+from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import PathLike, display_name
-from keeprt.engine.media.info import VideoInfo
+from keeprt.engine.media.info import RgbImage, VideoInfo
 from keeprt.engine.media.partial import PartialOutput
 from keeprt.engine.media.sink import Sink, check_picture, native_of, nothing_written
 from keeprt.engine.media.source import SourceFrame
@@ -39,7 +39,7 @@ class ImageSink(Sink):
         native = native_of(frame)
         bits = 8 if self._like.bit_depth <= 8 else 16
         picture = self._converter.to_rgb(native, tags_of(native), bits)
-        self._save(self._like.orientation.upright(picture), frame)  # type: ignore[type-var]
+        self._save(self._like.orientation.upright(picture), frame)
 
     def write_rgb(self, rgb: RgbImage, like: SourceFrame) -> None:
         self._save(rgb, like)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -76,6 +75,6 @@ class PartialOutput:
 
 def _same(output: Path, source: PathLike) -> bool:
     try:
-        return os.path.samefile(output, source)
+        return output.samefile(source)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Writing a video: `open_sink` gives a sink that takes frames and ends in a file or image folder."""
+"""Writing a video: `open_sink` takes frames and ends in a file or an image folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from types import TracebackType
 
 import av
 from keeprt.engine.errors import MediaError, UsageError
-from keeprt.engine.media.colour import RgbImage
 from keeprt.engine.media.encoding import VIDEO_SUFFIXES
 from keeprt.engine.media.errors import PathLike, display_name
-from keeprt.engine.media.info import VideoInfo
+from keeprt.engine.media.info import RgbImage, VideoInfo
 from keeprt.engine.media.source import SourceFrame
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
-import numpy as np
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -92,7 +95,7 @@ class _Decoder:
         self._sought = False
         if self.stream.codec_context is None:
             raise MediaError(f"{name}: there is no decoder for its video codec")
-        self.stream.thread_type = "AUTO"  # type: ignore[assignment]
+        self.stream.thread_type = ThreadType.AUTO
 
     def frames_from(self, time_s: float) -> Iterator[av.VideoFrame]:
         """The frames from the last key frame before `time_s` on."""
@@ -151,9 +154,9 @@ class _Decoder:
         if not self.container.format.name.startswith(_STATES_LENGTH):
             return
         expected = len(self.stream.index_entries)
-        if self.container.format.name.startswith("mov") and not self._sought:
-            if self._packets < expected:
-                self._damaged(f"{self._packets} of {expected} packets are there")
+        is_mov = self.container.format.name.startswith("mov")
+        if is_mov and not self._sought and self._packets < expected:
+            self._damaged(f"{self._packets} of {expected} packets are there")
         if self.container.duration is None:
             return
         start_s = (self.container.start_time or 0) / av.time_base
@@ -205,10 +208,10 @@ def _describe(path: PathLike, stream: VideoStream, first: av.VideoFrame) -> Vide
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The display matrix that a frame carries: 9 integers, None if it carries none."""
-    for item in frame.side_data:
-        if getattr(item, "type", None) is SideDataType.DISPLAYMATRIX:
-            return tuple(int(value) for value in np.frombuffer(bytes(item), "=i4"))  # type: ignore[call-overload]
-    return None
+    # PyAV's stubs call this a dict of motion vectors.
+    items = cast(Iterable[SideData], frame.side_data)
+    found = next((item for item in items if item.type is SideDataType.DISPLAYMATRIX), None)
+    return None if found is None else struct.unpack("=9i", bytes(found))
 
 
 def _timed(

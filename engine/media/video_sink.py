@@ -10,13 +10,13 @@ from pathlib import Path
 
 import av
 import av.error
-from av.codec.context import Flags
+from av.codec.context import Flags, ThreadType
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from keeprt.engine.errors import MediaError, UsageError
-from keeprt.engine.media.colour import Converter, RgbImage, tags_of
+from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.copy_streams import StreamCopier, kept_metadata
 from keeprt.engine.media.encoding import (
     KEEPS_ROTATION,
@@ -28,7 +28,7 @@ from keeprt.engine.media.encoding import (
     output_colour,
 )
 from keeprt.engine.media.errors import PathLike, display_name, reason
-from keeprt.engine.media.info import Orientation, VideoInfo
+from keeprt.engine.media.info import Orientation, RgbImage, VideoInfo
 from keeprt.engine.media.partial import PartialOutput
 from keeprt.engine.media.sink import Sink, check_picture, native_of, nothing_written
 from keeprt.engine.media.source import SourceFrame
@@ -107,7 +107,7 @@ class VideoSink(Sink):
             raise UsageError(f"expected a frame of {expected}, got {stored}")
         if self._turned:
             picture = self._converter.to_rgb(native, tags_of(native), 16)
-            upright = self._like.orientation.upright(picture)  # type: ignore[type-var]
+            upright = self._like.orientation.upright(picture)
             self._encode_rgb(upright, native)
         else:
             ready = self._converter.to_format(native, self.pixel_format, self.colour)
@@ -116,7 +116,7 @@ class VideoSink(Sink):
     def write_rgb(self, rgb: RgbImage, like: SourceFrame) -> None:
         transposed = self._stored_as.transpose
         check_picture(rgb, self._size[::-1] if transposed else self._size)
-        self._encode_rgb(self._stored_as.stored(rgb), like.native)  # type: ignore[type-var]
+        self._encode_rgb(self._stored_as.stored(rgb), like.native)
 
     def close(self) -> None:
         if self._closed:
@@ -188,7 +188,7 @@ class VideoSink(Sink):
         context.pix_fmt = self.pixel_format
         context.colorspace, context.color_range = self.colour.matrix, self.colour.range
         context.color_primaries, context.color_trc = self.colour.primaries, self.colour.transfer
-        context.thread_type = "AUTO"  # type: ignore[assignment]
+        context.thread_type = ThreadType.AUTO
         context.flags |= Flags.frame_duration
         if context.name == "libx265" and self._suffix in (".mp4", ".m4v", ".mov"):
             context.codec_tag = "hvc1"
