@@ -1,7 +1,8 @@
 """Between native frames and RGB arrays, with the frame's own matrix and range.
 
-swscale does the work, at its accurate settings: by default it repeats chroma samples and rounds
-down. Grey frames are done here, since swscale takes grey for full range whatever the tags say.
+swscale does 8 bits, at its accurate settings: by default it repeats chroma samples and rounds
+down. Grey frames are done here, since swscale takes grey for full range whatever the tags say;
+for more than 8 bits see `deep`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import av.error
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from keeprt.engine.errors import MediaError
+from keeprt.engine.media.deep import rgb_to_yuv, yuv_to_rgb
 from keeprt.engine.media.errors import reason
 from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags, RgbImage, contiguous
 
@@ -64,6 +66,8 @@ class Converter:
         if grey is not None:
             return _grey_to_rgb(frame, int(grey[1] or 8), colour, bits)
         is_rgb = _is_rgb(frame)
+        if bits == 16 and not is_rgb:
+            return self._deep_rgb(frame, colour)
         out = self._reformat(
             frame,
             format="rgb24" if bits == 8 else "rgb48le",
@@ -76,16 +80,33 @@ class Converter:
     def from_rgb(self, rgb: RgbImage, pixel_format: str, colour: ColourTags) -> av.VideoFrame:
         """Full-range RGB (H, W, 3), uint8 or uint16, as a frame with `colour`'s tags."""
         array = contiguous(rgb)
-        source = av.VideoFrame.from_ndarray(array, "rgb24" if array.itemsize == 1 else "rgb48le")
-        out = self._reformat(
-            source,
-            format=pixel_format,
-            dst_colorspace=_sws_matrix(colour, array.shape[0]),
-            src_color_range=FULL_RANGE,
-            dst_color_range=colour.range or LIMITED_RANGE,
-        )
+        matrix = _sws_matrix(colour, array.shape[0])
+        target = av.VideoFormat(pixel_format)
+        if target.is_rgb or (array.itemsize == 1 and target.components[0].bits == 8):
+            kind = "rgb24" if array.itemsize == 1 else "rgb48le"
+            out = self._reformat(
+                av.VideoFrame.from_ndarray(array, kind),
+                format=pixel_format,
+                dst_colorspace=matrix,
+                src_color_range=FULL_RANGE,
+                dst_color_range=FULL_RANGE if target.is_rgb else colour.range or LIMITED_RANGE,
+            )
+        else:
+            out = self._deep_yuv(array, target, colour)
         tag(out, colour)
         return out
+
+    def _deep_rgb(self, frame: av.VideoFrame, colour: ColourTags) -> RgbImage:
+        bits = frame.format.components[0].bits
+        whole = self.to_format(frame, _yuv444(bits), colour)
+        return yuv_to_rgb([_plane(whole, index, bits) for index in range(3)], bits, colour)
+
+    def _deep_yuv(self, rgb: RgbImage, target: av.VideoFormat, colour: ColourTags) -> av.VideoFrame:
+        bits = target.components[0].bits
+        whole = av.VideoFrame(rgb.shape[1], rgb.shape[0], _yuv444(bits))
+        for index, values in enumerate(rgb_to_yuv(rgb, bits, colour)):
+            _plane(whole, index, bits)[:] = values
+        return self.to_format(whole, target.name, colour)
 
     def to_format(
         self, frame: av.VideoFrame, pixel_format: str, colour: ColourTags
@@ -109,7 +130,8 @@ class Converter:
                 dst_color_range=level,
             )
         tag(out, colour)
-        out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
+        if frame.time_base is not None:
+            out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
         return out
 
     def _reformat(self, frame: av.VideoFrame, **options: Any) -> av.VideoFrame:
@@ -123,6 +145,10 @@ class Converter:
                     f"cannot convert {frame.format.name} (colour matrix {int(frame.colorspace)}) "
                     f"to {options['format']}: {reason(error)}"
                 ) from error
+
+
+def _yuv444(bits: int) -> str:
+    return "yuv444p" if bits == 8 else f"yuv444p{bits}le"
 
 
 def _is_rgb(frame: av.VideoFrame) -> bool:

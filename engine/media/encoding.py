@@ -57,9 +57,10 @@ def encoder_formats(codec: str) -> list[str]:
 def choose_pixel_format(like: VideoInfo, offered: Collection[str], width: int, height: int) -> str:
     """The offered format nearest to the source's: depth first, then chroma, never less chroma.
 
-    4:2:0 and 4:2:2 need even sizes; odd ones are kept by 4:4:4, which H.264 can code at any size
-    (not every hardware player shows it). Grey becomes 4:2:0, since restored faces may be coloured
-    and few players know grey. RGB video becomes 4:4:4, a folder of images 4:2:0. Alpha is dropped.
+    4:2:0 needs an even width and height, 4:2:2 an even width; odd sizes are kept by the next richer
+    chroma, up to 4:4:4 (not every hardware player shows it). Grey becomes 4:2:0, since
+    restored faces may be coloured and few players know grey. RGB video becomes 4:4:4, a folder of
+    images 4:2:0. Alpha is dropped.
     Raises UsageError if nothing fits.
     """
     if like.pixel_format in offered and _fits(like.pixel_format, width, height):

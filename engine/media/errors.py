@@ -65,12 +65,15 @@ def last_ffmpeg_line(action: Callable[[], object]) -> str | None:
     """
     with _LOG_LOCK:
         before = av.logging.get_level()
+        repeats = av.logging.get_skip_repeated()
         av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)
         try:
             failures = (av.error.FFmpegError, ValueError, OSError)
             with av.logging.Capture() as lines, contextlib.suppress(*failures):
                 action()
         finally:
             av.logging.set_level(before)
+            av.logging.set_skip_repeated(repeats)
     texts = [" ".join(text.split()) for _, _, text in lines if text.strip()]
     return redact(texts[-1]) if texts else None

@@ -79,6 +79,13 @@ class Orientation:
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
+def rotation_matrix(degrees_ccw: int) -> tuple[int, ...]:
+    """FFmpeg's display matrix of a counter-clockwise turn (16.16 fixed point, 2.30 at the end)."""
+    angle = math.radians(degrees_ccw)
+    cos, sin = round(math.cos(angle) * 65536), round(math.sin(angle) * 65536)
+    return (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30)
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """A video's (or image folder's) properties; width and height are those of the stored picture.

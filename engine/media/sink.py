@@ -86,7 +86,7 @@ def open_sink(
     matrix (.webm, .ts, image folders), pictures are stored upright.
 
     `width` and `height` are those of the stored picture (default: the source's). Odd sizes are
-    kept: 4:2:0 cannot code them, so 4:4:4 is used (see `choose_pixel_format`).
+    kept: 4:2:0 cannot code them, so 4:2:2 or 4:4:4 is used (see `choose_pixel_format`).
 
     `start_s` and `duration_s` must be those given to `open_source`: the output's clock then
     starts there. `crf` is the encoder's own scale (default 18 for libx264); `bitrate` in bit/s.

@@ -29,7 +29,7 @@ from keeprt.engine.media.errors import (
     last_ffmpeg_line,
     reason,
 )
-from keeprt.engine.media.info import VideoInfo
+from keeprt.engine.media.info import VideoInfo, rotation_matrix
 from keeprt.engine.media.source import SourceFrame, VideoSource
 
 log = logging.getLogger(__name__)
@@ -208,8 +208,12 @@ def _describe(path: PathLike, stream: VideoStream, first: av.VideoFrame) -> Vide
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The display matrix that a frame carries: 9 integers, None if it carries none."""
-    # PyAV's stubs call this a dict of motion vectors.
-    items = cast(Iterable[SideData], frame.side_data)
+    try:
+        # PyAV's stubs call this a dict of motion vectors.
+        items = list(cast(Iterable[SideData], frame.side_data))
+    except ValueError:
+        # Data of a kind that PyAV does not know yet (EXIF): the angle is all that can be had.
+        return rotation_matrix(frame.rotation) if frame.rotation else None
     found = next((item for item in items if item.type is SideDataType.DISPLAYMATRIX), None)
     return None if found is None else struct.unpack("=9i", bytes(found))
 

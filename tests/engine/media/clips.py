@@ -42,7 +42,7 @@ def picture(index: int, width: int, height: int) -> NDArray[np.uint8]:
     return rgb
 
 
-def make_clip(path: Path, clip: Clip = Clip()) -> Path:  # noqa: B008
+def make_clip(path: Path, clip: Clip = Clip()) -> Path:
     """Write `clip` to `path` and return the path."""
     options = {"video_track_timescale": str(clip.time_base.denominator)}
     mov = path.suffix in (".mp4", ".mov")
