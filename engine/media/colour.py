@@ -1,7 +1,8 @@
 """Between native frames and RGB arrays, with the frame's own matrix and range.
 
-swscale does the work, at its accurate settings: by default it repeats chroma samples and rounds
-down. Grey frames are done here, since swscale takes grey for full range whatever the tags say.
+swscale does 8 bits, at its accurate settings: by default it repeats chroma samples and rounds
+down. Grey frames are done here, since swscale takes grey for full range whatever the tags say;
+for more than 8 bits see `deep`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,10 @@ import av
 import av.error
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
-from numpy.typing import NDArray
-
 from keeprt.engine.errors import MediaError
+from keeprt.engine.media.deep import rgb_to_yuv, yuv_to_rgb
 from keeprt.engine.media.errors import reason
-from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags
-
-RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
+from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE, ColourTags, RgbImage, contiguous
 
 ACCURATE = int(
     Interpolation.BICUBIC
@@ -68,6 +66,8 @@ class Converter:
         if grey is not None:
             return _grey_to_rgb(frame, int(grey[1] or 8), colour, bits)
         is_rgb = _is_rgb(frame)
+        if bits == 16 and not is_rgb:
+            return self._deep_rgb(frame, colour)
         out = self._reformat(
             frame,
             format="rgb24" if bits == 8 else "rgb48le",
@@ -78,18 +78,35 @@ class Converter:
         return out.to_ndarray()  # type: ignore[return-value]
 
     def from_rgb(self, rgb: RgbImage, pixel_format: str, colour: ColourTags) -> av.VideoFrame:
-        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame tagged and ranged as `colour` says."""
-        array = np.ascontiguousarray(rgb)
-        source = av.VideoFrame.from_ndarray(array, "rgb24" if array.itemsize == 1 else "rgb48le")
-        out = self._reformat(
-            source,
-            format=pixel_format,
-            dst_colorspace=_sws_matrix(colour, array.shape[0]),
-            src_color_range=FULL_RANGE,
-            dst_color_range=colour.range or LIMITED_RANGE,
-        )
+        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame with `colour`'s tags."""
+        array = contiguous(rgb)
+        matrix = _sws_matrix(colour, array.shape[0])
+        target = av.VideoFormat(pixel_format)
+        if target.is_rgb or (array.itemsize == 1 and target.components[0].bits == 8):
+            kind = "rgb24" if array.itemsize == 1 else "rgb48le"
+            out = self._reformat(
+                av.VideoFrame.from_ndarray(array, kind),
+                format=pixel_format,
+                dst_colorspace=matrix,
+                src_color_range=FULL_RANGE,
+                dst_color_range=FULL_RANGE if target.is_rgb else colour.range or LIMITED_RANGE,
+            )
+        else:
+            out = self._deep_yuv(array, target, colour)
         tag(out, colour)
         return out
+
+    def _deep_rgb(self, frame: av.VideoFrame, colour: ColourTags) -> RgbImage:
+        bits = frame.format.components[0].bits
+        whole = self.to_format(frame, _yuv444(bits), colour)
+        return yuv_to_rgb([_plane(whole, index, bits) for index in range(3)], bits, colour)
+
+    def _deep_yuv(self, rgb: RgbImage, target: av.VideoFormat, colour: ColourTags) -> av.VideoFrame:
+        bits = target.components[0].bits
+        whole = av.VideoFrame(rgb.shape[1], rgb.shape[0], _yuv444(bits))
+        for index, values in enumerate(rgb_to_yuv(rgb, bits, colour)):
+            _plane(whole, index, bits)[:] = values
+        return self.to_format(whole, target.name, colour)
 
     def to_format(
         self, frame: av.VideoFrame, pixel_format: str, colour: ColourTags
@@ -113,7 +130,8 @@ class Converter:
                 dst_color_range=level,
             )
         tag(out, colour)
-        out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
+        if frame.time_base is not None:
+            out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
         return out
 
     def _reformat(self, frame: av.VideoFrame, **options: Any) -> av.VideoFrame:
@@ -129,6 +147,10 @@ class Converter:
                 ) from error
 
 
+def _yuv444(bits: int) -> str:
+    return "yuv444p" if bits == 8 else f"yuv444p{bits}le"
+
+
 def _is_rgb(frame: av.VideoFrame) -> bool:
     return frame.format.is_rgb or frame.format.has_palette
 
@@ -142,18 +164,16 @@ def _sws_matrix(colour: ColourTags, height: int) -> int:
     return _SWS_MATRIX[matrix]
 
 
-def _plane(frame: av.VideoFrame, index: int, bits: int) -> NDArray[np.uint16] | NDArray[np.uint8]:
+def _plane(frame: av.VideoFrame, index: int, bits: int) -> RgbImage:
     """A writable view (h, w) of one plane; samples over 8 bits are 2 bytes in the frame's order."""
     plane = frame.planes[index]
     order = ">u2" if frame.format.name.endswith("be") else "<u2"
-    rows = np.frombuffer(plane, np.uint8 if bits == 8 else order)
-    itemsize = rows.dtype.itemsize
-    return rows.reshape(-1, plane.line_size // itemsize)[: plane.height, : plane.width]
+    samples = np.dtype(np.uint8 if bits == 8 else order)
+    rows: RgbImage = np.frombuffer(memoryview(plane), samples)
+    return rows.reshape(-1, plane.line_size // samples.itemsize)[: plane.height, : plane.width]
 
 
-def _grey_to_rgb(
-    frame: av.VideoFrame, bits: int, colour: ColourTags, out_bits: int
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _grey_to_rgb(frame: av.VideoFrame, bits: int, colour: ColourTags, out_bits: int) -> RgbImage:
     black, white = 0, (1 << bits) - 1
     if colour.range != FULL_RANGE:
         black, white = 16 << (bits - 8), 235 << (bits - 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -10,7 +11,6 @@ from collections.abc import Callable
 import av
 import av.error
 import av.logging
-
 from keeprt.engine.errors import MediaError
 
 PathLike = str | os.PathLike[str]
@@ -65,14 +65,15 @@ def last_ffmpeg_line(action: Callable[[], object]) -> str | None:
     """
     with _LOG_LOCK:
         before = av.logging.get_level()
+        repeats = av.logging.get_skip_repeated()
         av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)
         try:
-            with av.logging.Capture() as lines:
-                try:
-                    action()
-                except (av.error.FFmpegError, ValueError):
-                    pass
+            failures = (av.error.FFmpegError, ValueError, OSError)
+            with av.logging.Capture() as lines, contextlib.suppress(*failures):
+                action()
         finally:
             av.logging.set_level(before)
+            av.logging.set_skip_repeated(repeats)
     texts = [" ".join(text.split()) for _, _, text in lines if text.strip()]
     return redact(texts[-1]) if texts else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
-
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import display_name, reason
@@ -83,7 +82,9 @@ def _describe(folder: Path, images: list[Path], first: av.VideoFrame, rate: Frac
     )
 
 
-def _frames(images: list[Path], chosen: range, info: VideoInfo) -> Iterator[SourceFrame]:
+def _frames(
+    images: list[Path], chosen: range, info: VideoInfo
+) -> Generator[SourceFrame, None, None]:
     converter = Converter()
     for index, number in enumerate(chosen):
         native = read_image(images[number])

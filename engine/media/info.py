@@ -6,17 +6,22 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pixel = TypeVar("Pixel", np.uint8, np.uint16)
+RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
 
 FULL_RANGE = 2
 LIMITED_RANGE = 1
 MATRIX_RGB, MATRIX_BT709, MATRIX_UNSPECIFIED, MATRIX_BT601 = 0, 1, 2, 6
 HD_HEIGHT = 720
+
+
+def contiguous(picture: RgbImage) -> RgbImage:
+    """The picture itself or a copy whose rows follow each other in memory."""
+    return cast(RgbImage, np.ascontiguousarray(picture))
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,25 @@ class Orientation:
             return Orientation(True, c < 0, b < 0)
         return Orientation(False, a < 0, d < 0)
 
-    def upright(self, stored: NDArray[Pixel]) -> NDArray[Pixel]:
+    def upright(self, stored: RgbImage) -> RgbImage:
         """A stored picture (H, W, 3) turned for display; a contiguous array."""
-        picture = stored.swapaxes(0, 1) if self.transpose else stored
-        return np.ascontiguousarray(self._flipped(picture))
+        picture: RgbImage = stored.swapaxes(0, 1) if self.transpose else stored
+        return contiguous(self._flipped(picture))
 
-    def stored(self, upright: NDArray[Pixel]) -> NDArray[Pixel]:
+    def stored(self, upright: RgbImage) -> RgbImage:
         """The inverse of `upright`."""
         picture = self._flipped(upright)
-        return np.ascontiguousarray(picture.swapaxes(0, 1) if self.transpose else picture)
+        return contiguous(picture.swapaxes(0, 1) if self.transpose else picture)
 
-    def _flipped(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
+    def _flipped(self, picture: RgbImage) -> RgbImage:
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
+
+def rotation_matrix(degrees_ccw: int) -> tuple[int, ...]:
+    """FFmpeg's display matrix of a counter-clockwise turn (16.16 fixed point, 2.30 at the end)."""
+    angle = math.radians(degrees_ccw)
+    cos, sin = round(math.cos(angle) * 65536), round(math.sin(angle) * 65536)
+    return (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 import numpy as np
-from numpy.typing import NDArray
-
 from keeprt.engine.errors import UsageError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import MediaNotFoundError, PathLike, display_name
 from keeprt.engine.media.info import ColourTags, VideoInfo
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class SourceFrame:
     def rgb(self) -> NDArray[np.uint8]:
         """The upright picture, uint8 (H, W, 3), full-range RGB in the video's own primaries."""
         picture = self.converter.to_rgb(self.native, self.colour, 8)
-        return self.info.orientation.upright(picture)  # type: ignore[arg-type]
+        return cast(NDArray[np.uint8], self.info.orientation.upright(picture))
 
     def rgb16(self) -> NDArray[np.uint16]:
         """Like `rgb`, uint16 (H, W, 3) over 0..65535, for video of more than 8 bits."""
         picture = self.converter.to_rgb(self.native, self.colour, 16)
-        return self.info.orientation.upright(picture)  # type: ignore[arg-type]
+        return cast(NDArray[np.uint16], self.info.orientation.upright(picture))
 
 
 class VideoSource(AbstractContextManager["VideoSource"]):

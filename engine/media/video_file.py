@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
-import numpy as np
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
-
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import (
@@ -26,7 +29,7 @@ from keeprt.engine.media.errors import (
     last_ffmpeg_line,
     reason,
 )
-from keeprt.engine.media.info import VideoInfo
+from keeprt.engine.media.info import VideoInfo, rotation_matrix
 from keeprt.engine.media.source import SourceFrame, VideoSource
 
 log = logging.getLogger(__name__)
@@ -92,7 +95,7 @@ class _Decoder:
         self._sought = False
         if self.stream.codec_context is None:
             raise MediaError(f"{name}: there is no decoder for its video codec")
-        self.stream.thread_type = "AUTO"  # type: ignore[assignment]
+        self.stream.thread_type = ThreadType.AUTO
 
     def frames_from(self, time_s: float) -> Iterator[av.VideoFrame]:
         """The frames from the last key frame before `time_s` on."""
@@ -151,9 +154,9 @@ class _Decoder:
         if not self.container.format.name.startswith(_STATES_LENGTH):
             return
         expected = len(self.stream.index_entries)
-        if self.container.format.name.startswith("mov") and not self._sought:
-            if self._packets < expected:
-                self._damaged(f"{self._packets} of {expected} packets are there")
+        is_mov = self.container.format.name.startswith("mov")
+        if is_mov and not self._sought and self._packets < expected:
+            self._damaged(f"{self._packets} of {expected} packets are there")
         if self.container.duration is None:
             return
         start_s = (self.container.start_time or 0) / av.time_base
@@ -174,7 +177,7 @@ class _Decoder:
 def _describe(path: PathLike, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
     container = stream.container
     assert isinstance(container, InputContainer) and stream.time_base is not None
-    rate = stream.average_rate or stream.guessed_rate
+    rate = _plausible(stream.average_rate) or _plausible(stream.base_rate)
     if stream.duration is not None:
         duration_s: float | None = float(stream.duration * stream.time_base)
     else:
@@ -205,10 +208,14 @@ def _describe(path: PathLike, stream: VideoStream, first: av.VideoFrame) -> Vide
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The display matrix that a frame carries: 9 integers, None if it carries none."""
-    for item in frame.side_data:
-        if getattr(item, "type", None) is SideDataType.DISPLAYMATRIX:
-            return tuple(int(value) for value in np.frombuffer(bytes(item), "=i4"))  # type: ignore[call-overload]
-    return None
+    try:
+        # PyAV's stubs call this a dict of motion vectors.
+        items = list(cast(Iterable[SideData], frame.side_data))
+    except ValueError:
+        # Data of a kind that PyAV does not know yet (EXIF): the angle is all that can be had.
+        return rotation_matrix(frame.rotation) if frame.rotation else None
+    found = next((item for item in items if item.type is SideDataType.DISPLAYMATRIX), None)
+    return None if found is None else struct.unpack("=9i", bytes(found))
 
 
 def _timed(
@@ -242,3 +249,8 @@ def _timed(
             index += 1
     if index == 0:
         raise MediaError(f"{name} has no frames from {start_s:g} s on; it starts at 0 s")
+
+
+def _plausible(rate: Fraction | None) -> Fraction | None:
+    """A rate that a camera can have: files without one carry their tick rate in its place."""
+    return rate if rate and rate <= 1000 else None
