@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from keeprt.export.model import Keep
 
+from keeprt.export.model import Keep
 from tests import goldens
 
 CHECKS = [
@@ -18,6 +18,7 @@ CHECKS = [
     goldens.check_cft,
     goldens.check_cfa,
     goldens.check_flow_stages,
+    goldens.check_flow,
     goldens.check_warp,
 ]
 
