@@ -1,4 +1,4 @@
-"""The network's outside: the checkpoint's names, configurations, ablations, what frames depend on."""
+"""The network from outside: checkpoint names, configurations, ablations, what frames depend on."""
 
 from __future__ import annotations
 
