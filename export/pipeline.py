@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,7 +47,7 @@ def export_weights(
     source: str | Path,
     out: str | Path,
     *,
-    changes: Mapping[str, bool] | None = None,
+    changes: Mapping[str, Any] | None = None,
     config: KeepConfig | None = None,
     overwrite: bool = False,
     on_bytes: Callable[[int, int | None], None] | None = None,
