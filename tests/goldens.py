@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from keeprt.export.model import FrameResult, Keep, gmflow
 from numpy.typing import NDArray
 from torch import Tensor
+
+from keeprt.export.model import FrameResult, Keep, gmflow
 
 FOLDER = Path(__file__).parent / "data" / "goldens"
 RELATIVE_L2 = 1e-4

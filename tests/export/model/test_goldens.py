@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from keeprt.export.model import Keep
 
+from keeprt.export.model import Keep
 from tests import goldens
 
 CHECKS = [

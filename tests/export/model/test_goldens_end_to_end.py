@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from keeprt.export.model import FrameResult, Keep
 
+from keeprt.export.model import FrameResult, Keep
 from tests.goldens import (
     check_frame,
     expect_close,
