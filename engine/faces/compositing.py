@@ -26,11 +26,8 @@ from keeprt.engine.faces.alignment import FACE_SIZE, Affine
 from keeprt.engine.faces.detection import Rgb
 from keeprt.engine.faces.prefilter import invert, warp_smoothed
 
-_INSET, _SIGMA, _RADIUS = (
-    26,
-    8.0,
-    25,
-)  # e = 25 of section 15.5 of the model's description, for a 512 face
+# e = 25 of section 15.5 of the model's description, for a face of 512.
+_INSET, _SIGMA, _RADIUS = 26, 8.0, 25
 _LUMA = (0.2989, 0.5870, 0.1140)
 
 Float32 = npt.NDArray[np.float32]

@@ -8,9 +8,8 @@ import numpy as np
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.detection import Detection, Points
 
-_HAIR = (
-    0.35  # a detector's box ends at the forehead; the head goes on by about a third of its height
-)
+# A detector's box ends at the forehead; the head goes on by about a third of the box's height.
+_HAIR = 0.35
 _INCUMBENT_BONUS = 1.25
 _INCUMBENT_MIN_SIZE = 0.8
 

@@ -153,4 +153,4 @@ def _miss(track: Track, frame: int) -> Track:
 def _is_over(track: Track, frame: int, options: TrackOptions) -> bool:
     if not track.confirmed and track.misses >= _TENTATIVE_MISSES:
         return True
-    return track.misses > 0 and frame - track.last > options.max_gap
+    return frame - track.last > options.max_gap

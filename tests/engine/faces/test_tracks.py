@@ -69,7 +69,7 @@ def test_frames_in_which_nobody_looked_end_nothing():
 
 
 def test_a_moving_face_is_found_again_after_a_gap():
-    frames = [[face_at(100 + 10 * i, 100)] for i in range(12)]
+    frames = [[face_at(100 + 20 * i, 100)] for i in range(12)]
     frames[6] = frames[7] = frames[8] = []
     history, _ = play(frames)
     assert [t.id for t in history[-1]] == [1]
