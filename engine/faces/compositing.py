@@ -5,9 +5,9 @@
 The residual is pasted, not the face. A face that the network left alone is then left alone exactly,
 however the crop was interpolated, and detail beyond the crop's 512 pixels stays. Measured on a
 picture blurred, with noise and compressed, with a perfect restoration pasted back: the residual is
-closer to the truth than the replaced face at every face size from 170 to 1,400 pixels by 0.1 to 2.5
-dB, and farther (by up to 0.7 dB) only where the input has noise of 15 levels and a blur of 4
-pixels, of which the part above the crop's band then stays.
+closer to the truth than the replaced face for crops of 0.4 to 3 times 512 pixels by 0.1 to 2.5 dB,
+and farther, by 0.5 dB, only where the input has noise of 15 levels and a blur of 4 pixels: of such
+noise the part above the crop's band stays.
 
 The mask is that of the authors' script, written down once in face coordinates: it moves with the
 face by fractions of a pixel and its edge cannot flicker. It is multiplied in before the warp, so
