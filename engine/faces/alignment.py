@@ -5,6 +5,7 @@ from typing import cast
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.detection import Points, Rgb
 from keeprt.engine.faces.prefilter import footprint, invert, warp, warp_smoothed

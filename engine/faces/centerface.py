@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.engine.errors import BackendError, FaceError
 from keeprt.engine.faces.detection import Detection, Rgb, scale_detection, suppress_overlaps
 from keeprt.engine.faces.onnx_shapes import Signature, free_spatial_shapes, read_signature

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import FACE_SIZE, Affine
 from keeprt.engine.faces.detection import Rgb

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.engine.faces.detection import Rgb
 
 _WIDTH, _HEIGHT = 64, 36

@@ -4,6 +4,7 @@ import colorsys
 
 import cv2
 import numpy as np
+
 from keeprt.engine.faces.detection import Rgb
 from keeprt.engine.faces.timeline import TrackedFace
 

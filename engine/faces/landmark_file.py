@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.detection import Detection, Points
 

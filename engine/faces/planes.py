@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import Affine
 from keeprt.engine.faces.compositing import (

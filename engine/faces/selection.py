@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.detection import Detection, Points
 

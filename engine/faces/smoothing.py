@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+
 from keeprt.engine.faces.detection import Points
 
 SIGMA = 5.0

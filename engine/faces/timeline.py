@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.detection import Detection, Points
 from keeprt.engine.faces.smoothing import RADIUS, CausalState, LookaheadSmoother, smooth_causally

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.detection import Detection, Points, overlap
-from scipy.optimize import linear_sum_assignment
 
 _NEVER = 1e6
 _VELOCITY_WEIGHT = 0.4

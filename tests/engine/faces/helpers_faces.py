@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+
 from keeprt.engine.faces.alignment import TEMPLATE
 from keeprt.engine.faces.detection import Detection
 

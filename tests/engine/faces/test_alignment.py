@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers_faces import DATA, authors_paste, landmarks_at, textured
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import (
     BORDER_RGB,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers_faces import face_at, textured
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.analysis import Analysis, AnalysisOptions
 from keeprt.engine.faces.centerface import WHEEL, CenterFace, wheel_model_path

@@ -6,6 +6,7 @@ import pytest
 from helpers_faces import authors_paste, landmarks_at, textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import crop_face, estimate_transform
 from keeprt.engine.faces.compositing import Patch, composite_rgb, frame_mask, soft_mask

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers_faces import textured
+
 from keeprt.engine.faces.cuts import CutDetector, CutOptions
 
 SCENES = [textured(180, 320, seed, blur=12.0) for seed in range(3)]

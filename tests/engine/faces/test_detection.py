@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from helpers_faces import face_at
+from onnx import TensorProto, helper
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces import centerface
 from keeprt.engine.faces.centerface import (
@@ -13,7 +15,6 @@ from keeprt.engine.faces.centerface import (
     wheel_model_path,
 )
 from keeprt.engine.faces.detection import overlap, scale_detection, suppress_overlaps
-from onnx import TensorProto, helper
 
 WEIGHTS = pytest.mark.skipif(
     wheel_model_path() is None,

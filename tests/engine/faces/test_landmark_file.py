@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from helpers_faces import face_at
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.landmark_file import FrameFaces, LandmarkWriter, read_landmarks
 

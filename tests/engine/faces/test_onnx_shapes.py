@@ -2,9 +2,10 @@
 
 import onnx
 import pytest
+from test_detection import tiny_model
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.onnx_shapes import free_spatial_shapes, read_signature
-from test_detection import tiny_model
 
 
 def test_signature_leaves_out_the_weights():

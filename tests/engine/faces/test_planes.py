@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers_faces import landmarks_at, textured
+
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import crop_face, estimate_transform
 from keeprt.engine.faces.compositing import Patch, composite_rgb, frame_mask

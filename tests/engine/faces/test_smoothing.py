@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from helpers_faces import DATA, landmarks_at
+from scipy.ndimage import gaussian_filter1d
+
 from keeprt.engine.faces.alignment import estimate_transform
 from keeprt.engine.faces.smoothing import LookaheadSmoother, smooth_causally, smooth_track
-from scipy.ndimage import gaussian_filter1d
 
 GOLDEN = np.load(DATA / "alignment.npz")
 

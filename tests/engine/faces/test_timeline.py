@@ -5,10 +5,11 @@ import tracemalloc
 import numpy as np
 import pytest
 from helpers_faces import face_at
+from scipy.ndimage import gaussian_filter1d
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.timeline import Timeline, full_lookahead
 from keeprt.engine.faces.tracks import TrackOptions
-from scipy.ndimage import gaussian_filter1d
 
 OPTIONS = TrackOptions(min_hits=3, max_gap=6)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers_faces import face_at
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.tracks import TrackOptions, Tracks, advance, reset
 
