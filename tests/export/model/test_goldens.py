@@ -18,6 +18,7 @@ CHECKS = [
     goldens.check_cft,
     goldens.check_cfa,
     goldens.check_flow_stages,
+    goldens.check_flow,
     goldens.check_warp,
 ]
 
