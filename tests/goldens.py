@@ -23,8 +23,8 @@ RELATIVE_L2 = 1e-4
 CROP = slice(192, 320)
 
 
-class GoldenMismatch(AssertionError):
-    """Values that are not those of the authors' code: what a comparison raises, and nothing else."""
+class GoldenMismatchError(AssertionError):
+    """Values that are not those of the authors' code: what a comparison raises."""
 
 
 def golden(name: str) -> dict[str, NDArray[Any]]:
@@ -58,13 +58,13 @@ def relative_l2(actual: Any, expected: Any) -> float:
 
 
 def expect_close(name: str, actual: Any, expected: Any, limit: float) -> None:
-    """Raises GoldenMismatch beyond `limit` (absolute) or a relative L2 of 1e-4."""
+    """Raises GoldenMismatchError beyond `limit` (absolute) or a relative L2 of 1e-4."""
     a, e = (np.asarray(value, np.float64) for value in (actual, expected))
     if a.shape != e.shape:
-        raise GoldenMismatch(f"{name} has shape {a.shape}, not {e.shape}")
+        raise GoldenMismatchError(f"{name} has shape {a.shape}, not {e.shape}")
     largest, relative = np.abs(a - e).max(), relative_l2(a, e)
     if not (largest <= limit and relative <= RELATIVE_L2):
-        raise GoldenMismatch(f"{name} differs: max {largest:.2e}, relative L2 {relative:.2e}")
+        raise GoldenMismatchError(f"{name} differs: max {largest:.2e}, relative L2 {relative:.2e}")
 
 
 def expect_sampled(
@@ -79,7 +79,7 @@ def expect_sampled(
 def expect_equal(name: str, actual: Any, expected: Any) -> None:
     differing = int((np.asarray(actual) != np.asarray(expected)).sum())
     if differing:
-        raise GoldenMismatch(f"{name}: {differing} differ")
+        raise GoldenMismatchError(f"{name}: {differing} differ")
 
 
 def normal(tag: str, shape: tuple[int, ...]) -> Tensor:
@@ -214,4 +214,4 @@ def check_frame(result: FrameResult, index: int, name: str, first: bool) -> None
     # Differences of logits that are up to 15: 4.3e-4 is rounding seen in one of them.
     margin = (values[:, 0] - values[:, 1]).numpy()
     if np.abs(margin - expected["margin"][index]).max() > 1.5e-3:
-        raise GoldenMismatch(f"margins of frame {index}")
+        raise GoldenMismatchError(f"margins of frame {index}")

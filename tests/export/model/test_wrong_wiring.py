@@ -1,7 +1,7 @@
 """The golden comparisons must notice a network that is wired wrongly: one mistake per case.
 
 The mistakes are those of the model description's section 20, and a few more. A case passes when a
-comparison that the right network passes raises `GoldenMismatch`; a crash is no proof.
+comparison that the right network passes raises `GoldenMismatchError`; a crash is no proof.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ def test_a_sub_network_wired_wrongly_is_noticed(
     monkeypatch: Patch,
 ) -> None:
     mistake(reference, monkeypatch)
-    with pytest.raises(goldens.GoldenMismatch) as caught:
+    with pytest.raises(goldens.GoldenMismatchError) as caught:
         check(reference)
     print(caught.value)
 
@@ -302,7 +302,7 @@ def step(reference: Keep, run: list[FrameResult], index: int, **changes: object)
 
 
 def must_differ(result: FrameResult, index: int) -> None:
-    with pytest.raises(goldens.GoldenMismatch) as caught:
+    with pytest.raises(goldens.GoldenMismatchError) as caught:
         goldens.check_frame(result, index, "e2e_synthetic_1", first=index == 0)
     print(caught.value)
 
