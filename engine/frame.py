@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +26,7 @@ class Frame:
         """Allocates for at most so many faces, frames in a gain's window, and gains at once."""
         self.bundle = bundle
         self.buffers = Buffers(bundle, faces=faces, frames=frames, selected=selected)
-        self.stage_seconds: Counter[str] = Counter()
+        self.stage_seconds: defaultdict[str, float] = defaultdict(float)
         self._backend = backend
         self._scratch = np.empty((3, bundle.face_size, bundle.face_size), np.float32)
 
@@ -76,6 +76,11 @@ class Frame:
         self.buffers.rows("is_first", faces)[:] = np.arange(faces) >= going_on
         self._run("decoder", faces=faces)
         return [quantise(row, self._scratch) for row in self.buffers.rows("restored", faces)]
+
+    def codes(self, faces: int) -> NDArray[np.int64]:
+        """Codebook indices (faces, tokens) of the last `correct`, a view."""
+        codes: NDArray[np.int64] = self.buffers.rows("codes", faces)
+        return codes
 
     def load_states(self, states: Sequence[FaceState]) -> None:
         """Puts the past of each face into its row."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import Bundle, load_bundle
@@ -50,6 +52,8 @@ class Restorer:
         self.window = window
         self.chunk = chunk
         self.max_faces = max_faces
+        #: Codebook indices (faces, tokens) of the frame restored last, for comparison.
+        self.last_codes: NDArray[np.int64] = np.empty((0, 0), np.int64)
         if mode == "stream":
             self._frame = Frame(bundle, backend, faces=max_faces, frames=window, selected=1)
         else:
@@ -80,7 +84,7 @@ class Restorer:
         return cls(checked, sessions, mode=mode, window=window, chunk=chunk, max_faces=max_faces)
 
     @property
-    def stage_seconds(self) -> Counter[str]:
+    def stage_seconds(self) -> dict[str, float]:
         """Seconds spent in each stage so far; clear it to measure anew."""
         return self._frame.stage_seconds
 
@@ -131,7 +135,9 @@ class Restorer:
                 check_face(picture, self.bundle.face_size)
             if not carry_state:
                 state = state.reset()
-            state = yield from self._chunks.restore(chunk, state)
+            for picture, advanced in self._chunks.restore(chunk, state):
+                self.last_codes, state = self._frame.codes(1).copy(), advanced
+                yield picture
 
     def _restore_batch(
         self, faces: list[Picture], states: list[FaceState]
@@ -152,13 +158,14 @@ class Restorer:
         advanced = self._frame.save_states(ordered)
 
         rows = sorted(range(len(faces)), key=order.__getitem__)
+        self.last_codes = self._frame.codes(len(faces))[rows]
         return [restored[row] for row in rows], [advanced[row] for row in rows]
 
     def _gains(self, states: Sequence[FaceState]) -> None:
         """The newest frame's gain for each face, from its own window, into the decoder's rows."""
         latents = self._frame.buffers.rows("latent", len(states))
         windows = [s.window_with(latent) for s, latent in zip(states, latents, strict=True)]
-        newest = []
+        newest: list[NDArray[np.float32]] = []
         for length, group in groupby(windows, key=lambda pieces: sum(map(len, pieces))):
             newest.extend(self._frame.gains(list(group), [length - 1])[:, 0].copy())
         for row, gain in zip(self._frame.buffers.rows("gain", len(states)), newest, strict=True):

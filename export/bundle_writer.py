@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def export_bundle(
     be written.
     """
     target = Path(path)
-    _check_target(target, overwrite)
+    check_target(target, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -70,7 +72,8 @@ def export_bundle(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, overwrite: bool) -> None:
+    """Raises BundleError where `target` holds anything but, with `overwrite`, an old bundle."""
     if not target.exists():
         return
     empty = target.is_dir() and not any(target.iterdir())
@@ -106,8 +109,7 @@ class Positional(nn.Module):
         self.module = module
 
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
-        out: Tensor | tuple[Tensor, ...] = self.module(*tensors)
-        return out
+        return self.module(*tensors)
 
 
 def save_onnx(graph: Subgraph, file: Path) -> None:
@@ -119,8 +121,7 @@ def save_onnx(graph: Subgraph, file: Path) -> None:
         {i: dims[axis] for i, axis in enumerate(spec.shape) if isinstance(axis, str)}
         for spec in graph.inputs
     )
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about the graph
+    with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             Positional(graph.module),
             example_inputs(graph, EXAMPLE_SIZES),
@@ -137,6 +138,19 @@ def save_onnx(graph: Subgraph, file: Path) -> None:
     drop_unused_constants(model)
     _name_free_axes(model, graph)
     onnx.save(model, file)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hides the exporter's remarks on itself: deprecations, optional packages, skipped folds."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _name_free_axes(model: onnx.ModelProto, graph: Subgraph) -> None:

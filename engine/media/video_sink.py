@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
+
 from keeprt.engine.errors import MediaError, UsageError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.copy_streams import StreamCopier, kept_metadata
@@ -204,7 +205,8 @@ class VideoSink(Sink):
                 stream.metadata.update(kept_metadata(source.metadata))
 
     def _encode_rgb(self, stored: RgbImage, timed: av.VideoFrame) -> None:
-        self._encode(self._converter.from_rgb(stored, self.pixel_format, self.colour), timed)
+        frame = self._converter.from_rgb(stored, self.pixel_format, self.colour, timed)
+        self._encode(frame, timed)
 
     def _encode(self, frame: av.VideoFrame, timed: av.VideoFrame) -> None:
         """Encode `frame` at the time of `timed`; a caller's frame is as before afterwards."""
