@@ -1,8 +1,8 @@
-"""The errors that keeprt raises: one base class, one class per thing that a caller may want to catch."""
+"""The errors that keeprt raises: one base, and one class per thing a caller may want to catch."""
 
 
 class KeeprtError(Exception):
-    """Base of every error that keeprt raises on purpose; the message says what, where and what to do."""
+    """Base of every error raised on purpose; its message says what, where and what to do."""
 
 
 class UsageError(KeeprtError, ValueError):

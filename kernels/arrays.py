@@ -4,8 +4,9 @@ import threading
 from typing import Any
 
 import numpy as np
-from keeprt.engine.errors import UsageError
 from numpy.typing import NDArray
+
+from keeprt.engine.errors import UsageError
 
 FloatArray = NDArray[np.float32]
 

@@ -11,11 +11,12 @@ A transform that is NaN or leads far away gives the border colour.
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
 from keeprt.kernels.arrays import damaged_values
 from keeprt.kernels.frame import FrameFormat, Planes, codes_of, components
 from keeprt.kernels.placement import FACE_SIZE
 from keeprt.kernels.sampling import affine, bilinear, clamp, mix, neighbours
-from numpy.typing import DTypeLike, NDArray
 
 
 def crop_align(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keeprt.engine.errors import UsageError
 from numpy.typing import NDArray
+
+from keeprt.engine.errors import UsageError
 
 Planes = Sequence[NDArray[Any]]
 

@@ -7,6 +7,7 @@ block on the host by the tests. Addresses are device addresses there and host ad
 from dataclasses import dataclass
 
 import numpy as np
+
 from keeprt.engine.errors import UsageError
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.placement import FACE_SIZE

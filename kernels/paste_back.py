@@ -18,11 +18,12 @@ Step 7 cuts to 8 bits; here codes round to nearest, or are dithered with an 8x8 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from keeprt.engine.errors import UsageError
 from keeprt.kernels.arrays import FloatArray, damaged_values
 from keeprt.kernels.frame import FrameFormat, Planes, codes_of, components
 from keeprt.kernels.sampling import affine, bilinear, clamp, neighbours
-from numpy.typing import NDArray
 
 
 class Patch(NamedTuple):

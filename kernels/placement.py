@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from keeprt.engine.errors import FaceError
 from numpy.typing import NDArray
+
+from keeprt.engine.errors import FaceError
 
 FACE_SIZE = 512
 MARGIN = 2  # pixels round the region, so that a chroma sample half-way outside is seen too

@@ -3,8 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from keeprt.kernels.arrays import FloatArray
 from numpy.typing import NDArray
+
+from keeprt.kernels.arrays import FloatArray
 
 
 class Neighbours(NamedTuple):

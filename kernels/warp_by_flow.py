@@ -18,9 +18,10 @@ Meaning (sections 11 and 12.6 of the network's description):
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
+
 from keeprt.engine.errors import UsageError
 from keeprt.kernels.arrays import FloatArray, damaged_values, expect, scratch
-from numpy.typing import NDArray
 
 CELL = 8  # pixels per cell of the low-resolution flow, in each direction
 NEIGHBOURS = 9

@@ -1,1 +1,1 @@
-"""keeprt."""
+"""Inference libraries, one file each."""

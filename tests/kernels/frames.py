@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from keeprt.kernels.frame import LAYOUTS, FrameFormat
 from keeprt.kernels.placement import PLACEMENT_DTYPE
-from numpy.typing import NDArray
 
 ALL_FORMATS = tuple(LAYOUTS)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from keeprt.kernels.launch import Launch
 
 SOURCES = Path(__file__).parents[2] / "kernels"

@@ -8,11 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from frames import ALL_FORMATS, damaged_placements, face_over, random_planes, similarity
+from numpy.typing import NDArray
+
 from keeprt.kernels.crop_align import crop_align
 from keeprt.kernels.frame import BORDER_RGB, FrameFormat, codes_of, components
 from keeprt.kernels.paste_back import paste_back, rounding_offset, soft_mask, soft_step
 from keeprt.kernels.placement import place_face
-from numpy.typing import NDArray
 
 SIZE = 64
 

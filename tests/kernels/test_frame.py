@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from frames import ALL_FORMATS, random_planes
 from host_kernels import SOURCES
+
 from keeprt.engine.errors import FaceError, UsageError
 from keeprt.kernels.frame import FRAME_DTYPE, FrameFormat, codes_of, components, rgb_to_codes
 from keeprt.kernels.placement import PLACEMENT_DTYPE, no_face, place_face

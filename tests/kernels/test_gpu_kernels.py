@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from frames import ALL_FORMATS, damaged_placements, face_over, random_planes
+
 from keeprt.engine.errors import BackendError
 from keeprt.kernels import launch, loader
 from keeprt.kernels.crop_align import crop_align

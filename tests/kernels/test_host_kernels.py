@@ -13,13 +13,14 @@ from frames import (
     random_planes,
 )
 from host_kernels import library, needs_compiler, run
+from numpy.typing import NDArray
+
 from keeprt.kernels import launch
 from keeprt.kernels.crop_align import crop_align
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.paste_back import paste_back
 from keeprt.kernels.placement import no_face, place_face
 from keeprt.kernels.warp_by_flow import warp_by_flow
-from numpy.typing import NDArray
 
 pytestmark = needs_compiler
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.kernels import cubin_cache, launch, loader, wheels
 from keeprt.kernels.frame import LAYOUTS, FrameFormat

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from keeprt.engine.errors import UsageError
 from keeprt.kernels.arrays import FloatArray
 from keeprt.kernels.warp_by_flow import backward_warp, upsample_flow, warp_by_flow

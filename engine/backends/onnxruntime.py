@@ -1,0 +1,112 @@
+"""ONNX Runtime: the CPU backend, and on a GPU the fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keeprt.engine.backends.onnxruntime_cpu import cpu_graph
+from keeprt.engine.bundle import Bundle, SubgraphSpec
+from keeprt.engine.errors import BackendError, BundleError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+ORT_TYPES = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "bfloat16": "tensor(bfloat16)",
+    "int64": "tensor(int64)",
+    "bool": "tensor(bool)",
+}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class OnnxRuntimeBackend:
+    """One session per subgraph, run on arrays that the caller owns; a run allocates nothing."""
+
+    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> None:
+        """Loads every subgraph of a checked bundle.
+
+        `threads` is the number of threads inside an operator, None for one per core. Raises
+        BackendError where the library or the provider is missing, BundleError where a graph is
+        not what the manifest says.
+        """
+        self._ort = _import_onnxruntime()
+        if provider not in PROVIDERS:
+            raise BackendError(f"unknown provider {provider!r}; choose {' or '.join(PROVIDERS)}")
+        if PROVIDERS[provider] not in self._ort.get_available_providers():
+            raise BackendError(
+                f"this ONNX Runtime has no {PROVIDERS[provider]}; for an NVIDIA GPU install "
+                "`keeprt[cuda]` in place of `keeprt[cpu]`"
+            )
+        self.provider = provider
+        options = self._options(threads)
+        self._sessions = {
+            name: self._load(bundle, name, graph, options)
+            for name, graph in bundle.subgraphs.items()
+        }
+
+    def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
+        """Runs one subgraph from `inputs` into `outputs`, C-contiguous arrays in host memory."""
+        session = self._sessions[subgraph]
+        binding = session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name, array in outputs.items():
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        session.run_with_iobinding(binding)
+
+    def _options(self, threads: int | None) -> Any:
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        return options
+
+    def _load(self, bundle: Bundle, name: str, graph: SubgraphSpec, options: Any) -> Any:
+        file = bundle.file(name)
+        try:
+            graph_or_file = cpu_graph(file) if self.provider == "cpu" else str(file)
+            session = self._ort.InferenceSession(
+                graph_or_file, options, providers=[PROVIDERS[self.provider]]
+            )
+        except Exception as error:  # the library raises a family of its own, unrelated classes
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"ONNX Runtime cannot load {file}: {reason}") from error
+        if self.provider not in str(session.get_providers()[0]).lower():
+            raise BackendError(
+                f"ONNX Runtime did not start {PROVIDERS[self.provider]}; see its log"
+            )
+        _check_border(name, graph, session)
+        return session
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise BackendError(
+            "ONNX Runtime is not installed: pip install 'keeprt[cpu]', or 'keeprt[cuda]' for a GPU"
+        ) from None
+    return onnxruntime
+
+
+def _check_border(name: str, graph: SubgraphSpec, session: Any) -> None:
+    """A graph that differs from its manifest would be fed garbage: refuse it when loaded."""
+    for specs, found in (
+        (graph.inputs, session.get_inputs()),
+        (graph.outputs, session.get_outputs()),
+    ):
+        expected = [(spec.name, ORT_TYPES[spec.dtype], list(spec.shape)) for spec in specs]
+        actual = [(value.name, value.type, list(value.shape)) for value in found]
+        if expected != actual:
+            raise BundleError(f"{graph.file}: {name} has {actual}, the manifest says {expected}")
+
+
+def numpy_dtype(dtype: str) -> np.dtype[Any]:
+    """NumPy's type for a manifest's. Raises BackendError for bfloat16, which NumPy lacks."""
+    if dtype == "bfloat16":
+        raise BackendError("NumPy has no bfloat16: this bundle is for TensorRT only")
+    return np.dtype(dtype)
