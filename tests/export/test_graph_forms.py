@@ -1,4 +1,4 @@
-"""The cheaper form of the generator's upsampling computes the same, and leaves the network alone."""
+"""The cheaper upsampling computes the same and leaves the network alone."""
 
 from __future__ import annotations
 
