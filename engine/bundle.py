@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keeprt.engine.errors import BundleError
+from keeprt.engine.wiring import check_wiring
 
 FORMAT = "keeprt-bundle"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+FREE_AXES = ["faces", "frames", "selected"]
 DTYPES = ("float32", "float16", "bfloat16", "int64", "bool")
 
 Axis = int | str
@@ -130,7 +132,7 @@ def load_bundle(path: str | Path) -> Bundle:
     manifest = parse_manifest(text, file)
     for name, graph in manifest.subgraphs.items():
         _check_file(folder, name, graph)
-    _check_wiring(manifest, file)
+    check_wiring(manifest.subgraphs, file)
     return Bundle(folder, manifest)
 
 
@@ -138,12 +140,12 @@ def parse_manifest(text: str, file: Path) -> Manifest:
     """Manifest from its text; `file` is named in errors. Raises BundleError."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{file} is damaged, it is no JSON: {error}; export again") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BundleError(f"{file} is not the manifest of a keeprt bundle")
     version = content.get("format_version")
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise BundleError(f"{file}: format_version {version!r} is no version; export again")
     if version > FORMAT_VERSION:
         raise BundleError(
@@ -195,9 +197,16 @@ def _subgraph_from(name: str, content: Mapping[str, Any]) -> SubgraphSpec:
         file=_typed(content, "file", str),
         sha256=_typed(content, "sha256", str),
         size_bytes=_typed(content, "size_bytes", int),
-        inputs=tuple(_tensor_from(name, tensor) for tensor in _typed(content, "inputs", list)),
-        outputs=tuple(_tensor_from(name, tensor) for tensor in _typed(content, "outputs", list)),
+        inputs=_tensors_from(name, _typed(content, "inputs", list)),
+        outputs=_tensors_from(name, _typed(content, "outputs", list)),
     )
+
+
+def _tensors_from(graph: str, content: list[Any]) -> tuple[TensorSpec, ...]:
+    tensors = tuple(_tensor_from(graph, tensor) for tensor in content)
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise ValueError(f"{graph} names a tensor twice")
+    return tensors
 
 
 def _tensor_from(graph: str, content: Mapping[str, Any]) -> TensorSpec:
@@ -205,13 +214,13 @@ def _tensor_from(graph: str, content: Mapping[str, Any]) -> TensorSpec:
     if dtype not in DTYPES:
         raise ValueError(f"{graph}.{name} has unknown dtype {dtype!r}")
     shape = tuple(_typed(content, "shape", list))
-    if not all(axis.isidentifier() if isinstance(axis, str) else axis > 0 for axis in shape):
+    if not all(axis in FREE_AXES or (type(axis) is int and axis > 0) for axis in shape):
         raise ValueError(f"{graph}.{name} has impossible shape {shape}")
     return TensorSpec(name, dtype, shape, _typed(content, "meaning", str))
 
 
 def _typed(content: Mapping[str, Any], key: str, kind: type[T]) -> T:
-    value = content.get(key)
+    value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, kind):
         raise ValueError(f"{key!r} is missing or not of type {kind.__name__}")
     return value
@@ -234,34 +243,3 @@ def _check_file(folder: Path, name: str, graph: SubgraphSpec) -> None:
         )
     if file_sha256(file) != graph.sha256:
         raise BundleError(f"{file} was edited or damaged: its SHA-256 differs; export again")
-
-
-REQUIRED = {
-    "lq_encoder": ({"face"}, {"latent"}),
-    "decoder": ({"latent", "is_first"}, {"restored", "codes", "margin"}),
-}
-REQUIRED_KALMAN = {
-    "hq_encoder": ({"warped"}, {"predicted"}),
-    "gain_net": ({"latents", "selected"}, {"gains"}),
-    "flow_features": ({"face"}, {"features"}),
-    "flow_matching": ({"current", "previous"}, {"flow", "mask"}),
-}
-
-
-def _check_wiring(manifest: Manifest, file: Path) -> None:
-    """Every input of the frame must come from some output of the same shape and type."""
-    graphs = manifest.subgraphs
-    required = REQUIRED | (REQUIRED_KALMAN if "gain_net" in graphs else {})
-    if missing := sorted(required.keys() - graphs.keys()):
-        raise BundleError(f"{file} lacks subgraph {', '.join(missing)}: it is of another network")
-    for name, (inputs, outputs) in required.items():
-        found = ({t.name for t in graphs[name].inputs}, {t.name for t in graphs[name].outputs})
-        if lacking := sorted((inputs - found[0]) | (outputs - found[1])):
-            raise BundleError(f"{file}: {name} has no tensor {', '.join(lacking)}")
-    made = {spec.name: spec for graph in graphs.values() for spec in graph.outputs}
-    for spec in graphs["decoder"].inputs:
-        source = made.get("gains" if spec.name == "gain" else spec.name.removeprefix("previous_"))
-        if spec.name == "is_first":
-            continue
-        if source is None or source.shape[-3:] != spec.shape[-3:] or source.dtype != spec.dtype:
-            raise BundleError(f"{file}: no subgraph makes the decoder's input {spec.name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,17 @@ Latents = NDArray[np.float32]
 
 FILE_FORMAT = "keeprt-state"
 FILE_VERSION = 1
+# What the readers of ZIP, NPY and JSON raise on damage; too deep a nesting is a RuntimeError.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass
@@ -87,7 +99,8 @@ class FaceState:
         """Keeps the latent of the frame just restored, dropping the oldest after the anchor."""
         latents = self.arrays["latents"]
         if self.frames >= self.window:
-            latents[1:-1] = latents[2:]
+            for row in range(1, self.window - 1):  # one by one: overlapping slices would be copied
+                latents[row] = latents[row + 1]
         latents[min(self.frames, self.window - 1)] = latent
 
     def check_usable(self) -> None:
@@ -128,12 +141,11 @@ def load_state(path: str | Path, bundle: Bundle, window: int) -> FaceState:
     """
     file = Path(path)
     try:
-        with np.load(file, allow_pickle=False) as content:
-            header = json.loads(str(content["header"]))
-            arrays = {name: content[name] for name in content.files if name != "header"}
+        arrays = _read(file)
+        header = json.loads(str(arrays.pop("header")))
     except FileNotFoundError:
         raise StateError(f"no state file {file}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise StateError(f"{file} is no state file, or damaged: {error}") from None
     _check_header(file, header, bundle, window)
     expected = {name: (s, np.dtype(np.float32)) for name, s in state_shapes(bundle, window).items()}
@@ -142,6 +154,15 @@ def load_state(path: str | Path, bundle: Bundle, window: int) -> FaceState:
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise StateError(f"{file} holds values that are not finite; start from a new state")
     return FaceState(header["network"], window, header["frames"], arrays)
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an archive, each against its checksum: reading a member may stop before it."""
+    with zipfile.ZipFile(file) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} differs")
+    with np.load(file, allow_pickle=False) as content:
+        return dict(content)
 
 
 def _check_header(file: Path, header: Any, bundle: Bundle, window: int) -> None:
@@ -153,7 +174,7 @@ def _check_header(file: Path, header: Any, bundle: Bundle, window: int) -> None:
         raise StateError(f"{file} is the state of another network or of other weights")
     if header.get("window") != window:
         raise StateError(f"{file} has a window of {header.get('window')} frames, not {window}")
-    if not isinstance(header.get("frames"), int) or header["frames"] < 0:
+    if type(header.get("frames")) is not int or header["frames"] < 0:
         raise StateError(f"{file} is damaged: impossible frame count {header.get('frames')!r}")
 
 

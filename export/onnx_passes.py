@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import onnx
 from onnx import helper, numpy_helper
 
@@ -15,14 +17,12 @@ def fold_pads(model: onnx.ModelProto) -> int:
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
-    uses: dict[str, int] = {}
-    for node in graph.node:
-        for name in node.input:
-            uses[name] = uses.get(name, 0) + 1
+    uses = Counter(name for node in graph.node for name in node.input)
+    uses.update(value.name for value in graph.output)
     folded = []
     for conv in graph.node:
         pad = makers.get(conv.input[0]) if conv.op_type == "Conv" else None
-        if pad is None or uses[pad.output[0]] != 1:
+        if pad is None or uses[pad.output[0]] != 1 or _pads_by_itself(conv):
             continue
         amounts = _spatial_zero_padding(pad, constants)
         if amounts is None:
@@ -48,6 +48,10 @@ def _spatial_zero_padding(
     if len(sides) != 8 or any(sides[axis] for axis in (0, 1, 4, 5)) or min(sides) < 0:
         return None
     return [int(sides[axis]) for axis in (2, 3, 6, 7)]
+
+
+def _pads_by_itself(conv: onnx.NodeProto) -> bool:
+    return any(a.name == "auto_pad" and a.s != b"NOTSET" for a in conv.attribute)
 
 
 def _add_padding(conv: onnx.NodeProto, amounts: list[int]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .networks import tiny_network
+from .networks import export, export_cached, tiny_network
 
 
 @pytest.fixture(scope="session")
@@ -49,22 +48,27 @@ def tiny_without_cfa():
 
 
 @pytest.fixture(scope="session")
-def exported(request: pytest.FixtureRequest) -> Callable[..., Path]:
-    """Exports a small network once; unchanged sources find their bundle in pytest's cache."""
-    from .networks import export_cached
-
-    folder = request.config.cache.mkdir("keeprt-bundles")
-    return lambda network: export_cached(network, folder)
+def bundles(request: pytest.FixtureRequest) -> Path:
+    """Small bundles by the hash of their sources, kept between sessions by pytest's cache."""
+    return request.config.cache.mkdir("keeprt-bundles")
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny, exported) -> Path:
-    return exported(tiny)
+def tiny_bundle(tiny, bundles: Path) -> Path:
+    return export_cached(tiny, bundles)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_without_kalman(tiny_without_kalman, bundles: Path, tiny_bundle: Path) -> Path:
+    return export_cached(tiny_without_kalman, bundles, like=tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_without_cfa(tiny_without_cfa, bundles: Path, tiny_bundle: Path) -> Path:
+    return export_cached(tiny_without_cfa, bundles, like=tiny_bundle)
 
 
 @pytest.fixture(scope="session")
 def full_bundle(reference, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The released network as a bundle (650 MB, most of a minute)."""
-    from .networks import export
-
     return export(reference, tmp_path_factory.mktemp("full") / "bundle", "synthetic:1")

@@ -122,6 +122,10 @@ def check_gain(network: Keep, prefixes: tuple[int, ...] = (1, 2, 3, 4, 5)) -> No
             expect_close(f"gains of {frames}", gains, expected[f"gain_{frames}"], 1e-5)
 
 
+def check_gain_of_two(network: Keep) -> None:
+    check_gain(network, prefixes=(2,))
+
+
 def check_gain_layers(network: Keep) -> None:
     expected = golden("gain")
     hidden = gain_latents().flatten(-2).transpose(-1, -2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +37,13 @@ def export(network: Any, path: Path, weights: str = WEIGHTS) -> Path:
     return path
 
 
-def export_cached(network: Any, folder: Path) -> Path:
-    """The bundle of a small network, kept under the hash of everything that shapes it."""
+def export_cached(network: Any, folder: Path, like: Path | None = None) -> Path:
+    """The bundle of a small network, kept under the hash of everything that shapes it.
+
+    Weights follow from their names, so an ablated network shares all graphs but its decoder with
+    the whole one: those are copied from `like`, its bundle.
+    """
+    from keeprt.export import bundle_writer
     from keeprt.export.checkpoint import checkpoint_digest
 
     key = hashlib.sha256(checkpoint_digest(network.state_dict()).encode())
@@ -46,7 +53,18 @@ def export_cached(network: Any, folder: Path) -> Path:
     for source in SOURCES:
         key.update(source.read_bytes())
     path = folder / key.hexdigest()[:20]
-    return path if path.exists() else export(network, path)
+    if path.exists():
+        return path
+    trace = bundle_writer.save_onnx
+
+    def save(graph: Any, file: Path) -> None:
+        if like is None or graph.name == "decoder":
+            trace(graph, file)
+        else:
+            shutil.copyfile(like / file.name, file)
+
+    with patch.object(bundle_writer, "save_onnx", save):
+        return export(network, path)
 
 
 def faces(count: int, size: int = 128, seed: int = 0) -> list[NDArray[np.uint8]]:
