@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ class ChunkRestorer:
 
     def restore(
         self, chunk: Sequence[Picture], state: FaceState
-    ) -> Generator[Picture, None, FaceState]:
-        """Yields the restored frames and returns the state after them; 0 frames start anew."""
+    ) -> Iterator[tuple[Picture, FaceState]]:
+        """Restored frames, each with the state after it; a state of 0 frames starts anew."""
         rows = self._frame.buffers.rows
         for index, picture in enumerate(chunk):
             self._frame.observe([picture])
@@ -49,8 +49,7 @@ class ChunkRestorer:
                 rows("gain", 1)[0] = gains[index]
             (picture,) = self._frame.correct(1, going_on)
             (state,) = self._frame.save_states([state])
-            yield picture
-        return state
+            yield picture, state
 
     def _gains(self, frames: int, *, carried: bool) -> NDArray[np.float32]:
         """Gains (frames, 1, h, w); the latent before a carried chunk stands first in its window."""

@@ -77,6 +77,11 @@ class Frame:
         self._run("decoder", faces=faces)
         return [quantise(row, self._scratch) for row in self.buffers.rows("restored", faces)]
 
+    def codes(self, faces: int) -> NDArray[np.int64]:
+        """Codebook indices (faces, tokens) of the last `correct`, a view."""
+        codes: NDArray[np.int64] = self.buffers.rows("codes", faces)
+        return codes
+
     def load_states(self, states: Sequence[FaceState]) -> None:
         """Puts the past of each face into its row."""
         for name in states[0].per_frame:

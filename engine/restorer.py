@@ -8,6 +8,9 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal, cast, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import Bundle, load_bundle
 from keeprt.engine.clip import ChunkRestorer
@@ -50,6 +53,8 @@ class Restorer:
         self.window = window
         self.chunk = chunk
         self.max_faces = max_faces
+        #: Codebook indices (faces, tokens) of the frame restored last, for comparison.
+        self.last_codes: NDArray[np.int64] = np.empty((0, 0), np.int64)
         if mode == "stream":
             self._frame = Frame(bundle, backend, faces=max_faces, frames=window, selected=1)
         else:
@@ -131,7 +136,9 @@ class Restorer:
                 check_face(picture, self.bundle.face_size)
             if not carry_state:
                 state = state.reset()
-            state = yield from self._chunks.restore(chunk, state)
+            for picture, advanced in self._chunks.restore(chunk, state):
+                self.last_codes, state = self._frame.codes(1).copy(), advanced
+                yield picture
 
     def _restore_batch(
         self, faces: list[Picture], states: list[FaceState]
@@ -152,6 +159,7 @@ class Restorer:
         advanced = self._frame.save_states(ordered)
 
         rows = sorted(range(len(faces)), key=order.__getitem__)
+        self.last_codes = self._frame.codes(len(faces))[rows]
         return [restored[row] for row in rows], [advanced[row] for row in rows]
 
     def _gains(self, states: Sequence[FaceState]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
@@ -69,7 +70,7 @@ def export_bundle(
 @contextmanager
 def new_bundle_folder(target: Path, overwrite: bool) -> Iterator[Path]:
     """A folder to fill, which becomes `target` when the block ends well. Raises BundleError."""
-    _check_target(target, overwrite)
+    check_target(target, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -85,7 +86,8 @@ def new_bundle_folder(target: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, overwrite: bool) -> None:
+    """Raises BundleError where `target` holds anything but, with `overwrite`, an old bundle."""
     if not target.exists():
         return
     empty = target.is_dir() and not any(target.iterdir())
@@ -134,8 +136,7 @@ def save_onnx(graph: Subgraph, file: Path) -> None:
         {i: dims[axis] for i, axis in enumerate(spec.shape) if isinstance(axis, str)}
         for spec in graph.inputs
     )
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about the graph
+    with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             Positional(graph.module),
             example_inputs(graph, EXAMPLE_SIZES),
@@ -153,6 +154,19 @@ def save_onnx(graph: Subgraph, file: Path) -> None:
     keep_scopes(model)
     _name_free_axes(model, graph)
     onnx.save(model, file)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hides the exporter's remarks on itself: deprecations, optional packages, skipped folds."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _name_free_axes(model: onnx.ModelProto, graph: Subgraph) -> None:

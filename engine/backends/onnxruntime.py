@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keeprt.engine.backends.onnxruntime_cpu import cpu_graph
 from keeprt.engine.bundle import Bundle, SubgraphSpec
 from keeprt.engine.errors import BackendError, BundleError
 
@@ -67,8 +68,9 @@ class OnnxRuntimeBackend:
     def _load(self, bundle: Bundle, name: str, graph: SubgraphSpec, options: Any) -> Any:
         file = bundle.file(name)
         try:
+            graph_or_file = cpu_graph(file) if self.provider == "cpu" else str(file)
             session = self._ort.InferenceSession(
-                str(file), options, providers=[PROVIDERS[self.provider]]
+                graph_or_file, options, providers=[PROVIDERS[self.provider]]
             )
         except Exception as error:  # the library raises a family of its own, unrelated classes
             reason = str(error).splitlines()[0]

@@ -1,1 +1,5 @@
-"""keeprt."""
+"""The command `keeprt`."""
+
+from keeprt.engine.cli.app import main
+
+__all__ = ["main"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -77,36 +78,64 @@ class Converter:
         )
         return out.to_ndarray()  # type: ignore[return-value]
 
-    def from_rgb(self, rgb: RgbImage, pixel_format: str, colour: ColourTags) -> av.VideoFrame:
-        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame with `colour`'s tags."""
+    def from_rgb(
+        self,
+        rgb: RgbImage,
+        pixel_format: str,
+        colour: ColourTags,
+        like: av.VideoFrame | None = None,
+    ) -> av.VideoFrame:
+        """Full-range RGB (H, W, 3), uint8 or uint16, as a frame with `colour`'s tags.
+
+        Chroma sits where it sits in `like`, whose captions and other side data are taken over.
+        """
         array = contiguous(rgb)
-        matrix = _sws_matrix(colour, array.shape[0])
         target = av.VideoFormat(pixel_format)
         if target.is_rgb or (array.itemsize == 1 and target.components[0].bits == 8):
             kind = "rgb24" if array.itemsize == 1 else "rgb48le"
+            source = self._filled(kind, [array.reshape(len(array), -1)], array, like)
             out = self._reformat(
-                av.VideoFrame.from_ndarray(array, kind),
+                source,
                 format=pixel_format,
-                dst_colorspace=matrix,
+                src_colorspace=0,
+                dst_colorspace=_sws_matrix(colour, array.shape[0]),
                 src_color_range=FULL_RANGE,
                 dst_color_range=FULL_RANGE if target.is_rgb else colour.range or LIMITED_RANGE,
             )
         else:
-            out = self._deep_yuv(array, target, colour)
+            bits = target.components[0].bits
+            planes = rgb_to_yuv(array, bits, colour)
+            whole = self._filled(_yuv444(bits), planes, array, like)
+            out = self.to_format(whole, pixel_format, colour)
         tag(out, colour)
         return out
+
+    def _filled(
+        self,
+        pixel_format: str,
+        planes: Sequence[RgbImage],
+        rgb: RgbImage,
+        like: av.VideoFrame | None,
+    ) -> av.VideoFrame:
+        """A new frame of `rgb`'s size with these planes (h, bytes or samples)."""
+        height, width = rgb.shape[:2]
+        frame = None
+        if like is not None:
+            # PyAV cannot set the chroma location, but a scaled frame inherits it.
+            size: dict[str, Any] = {"width": width, "height": height, "format": pixel_format}
+            frame = self._reformat(like, flags=int(Interpolation.POINT), **size)
+        if frame is None or frame is like:
+            frame = av.VideoFrame(width, height, pixel_format)
+        for plane, values in zip(frame.planes, planes, strict=True):
+            rows = np.frombuffer(memoryview(plane), values.dtype)
+            stride = plane.line_size // values.itemsize
+            rows.reshape(-1, stride)[:height, : values.shape[1]] = values
+        return frame
 
     def _deep_rgb(self, frame: av.VideoFrame, colour: ColourTags) -> RgbImage:
         bits = frame.format.components[0].bits
         whole = self.to_format(frame, _yuv444(bits), colour)
         return yuv_to_rgb([_plane(whole, index, bits) for index in range(3)], bits, colour)
-
-    def _deep_yuv(self, rgb: RgbImage, target: av.VideoFormat, colour: ColourTags) -> av.VideoFrame:
-        bits = target.components[0].bits
-        whole = av.VideoFrame(rgb.shape[1], rgb.shape[0], _yuv444(bits))
-        for index, values in enumerate(rgb_to_yuv(rgb, bits, colour)):
-            _plane(whole, index, bits)[:] = values
-        return self.to_format(whole, target.name, colour)
 
     def to_format(
         self, frame: av.VideoFrame, pixel_format: str, colour: ColourTags
@@ -134,12 +163,14 @@ class Converter:
             out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
         return out
 
-    def _reformat(self, frame: av.VideoFrame, **options: Any) -> av.VideoFrame:
-        key = f"{frame.format.name}>{options['format']}"
+    def _reformat(
+        self, frame: av.VideoFrame, flags: int = ACCURATE, **options: Any
+    ) -> av.VideoFrame:
+        key = f"{frame.format.name}>{options['format']}/{flags}"
         with self._lock:
             scaler = self._swscale.setdefault(key, VideoReformatter())
             try:
-                return scaler.reformat(frame, interpolation=ACCURATE, **options)
+                return scaler.reformat(frame, interpolation=flags, **options)
             except (av.error.FFmpegError, ValueError) as error:
                 raise MediaError(
                     f"cannot convert {frame.format.name} (colour matrix {int(frame.colorspace)}) "

@@ -36,13 +36,14 @@ def yuv_to_rgb(planes: list[RgbImage], bits: int, colour: ColourTags) -> NDArray
     return cast(NDArray[np.uint16], np.clip(rgb, 0, WHITE).astype(np.uint16))
 
 
-def rgb_to_yuv(rgb: RgbImage, bits: int, colour: ColourTags) -> list[NDArray[np.uint16]]:
+def rgb_to_yuv(rgb: RgbImage, bits: int, colour: ColourTags) -> list[RgbImage]:
     """Full-range RGB (H, W, 3), uint8 or uint16, as three planes (H, W) of `bits` bits."""
     affine = _rgb_to_yuv(bits, colour, rgb.shape[0])
     if rgb.itemsize == 1:
         affine[:, :3] *= WHITE / 255
     yuv = np.rint(cv2.transform(rgb.astype(np.float32), affine))
-    whole = np.clip(yuv, 0, (1 << bits) - 1).astype(np.uint16)
+    dtype = np.uint8 if bits == 8 else np.uint16
+    whole = cast(RgbImage, np.clip(yuv, 0, (1 << bits) - 1).astype(dtype))
     return [whole[..., index] for index in range(3)]
 
 

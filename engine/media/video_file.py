@@ -209,8 +209,10 @@ def _describe(path: PathLike, stream: VideoStream, first: av.VideoFrame) -> Vide
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The display matrix that a frame carries: 9 integers, None if it carries none."""
     try:
+        # Asking for side data ties a frame into a reference cycle: let that be one of four pixels.
+        small = frame.reformat(width=2, height=2, format="gray")
         # PyAV's stubs call this a dict of motion vectors.
-        items = list(cast(Iterable[SideData], frame.side_data))
+        items = list(cast(Iterable[SideData], small.side_data))
     except ValueError:
         # Data of a kind that PyAV does not know yet (EXIF): the angle is all that can be had.
         return rotation_matrix(frame.rotation) if frame.rotation else None

@@ -204,7 +204,8 @@ class VideoSink(Sink):
                 stream.metadata.update(kept_metadata(source.metadata))
 
     def _encode_rgb(self, stored: RgbImage, timed: av.VideoFrame) -> None:
-        self._encode(self._converter.from_rgb(stored, self.pixel_format, self.colour), timed)
+        frame = self._converter.from_rgb(stored, self.pixel_format, self.colour, timed)
+        self._encode(frame, timed)
 
     def _encode(self, frame: av.VideoFrame, timed: av.VideoFrame) -> None:
         """Encode `frame` at the time of `timed`; a caller's frame is as before afterwards."""

@@ -27,6 +27,7 @@ class Clip:
     codec: str = "libx264"
     colour: tuple[int, int, int, int] = (2, 0, 2, 2)  # matrix, range, primaries, transfer
     aspect: Fraction | None = None
+    key_frames_only: bool = False
     rotation_ccw: int = 0
     mirror: bool = False
     audio: bool = False
@@ -42,9 +43,12 @@ def picture(index: int, width: int, height: int) -> NDArray[np.uint8]:
     return rgb
 
 
-def make_clip(path: Path, clip: Clip = Clip()) -> Path:
-    """Write `clip` to `path` and return the path."""
-    options = {"video_track_timescale": str(clip.time_base.denominator)}
+def make_clip(
+    path: Path, clip: Clip = Clip(), frames: Sequence[av.VideoFrame] | None = None
+) -> Path:
+    """Write `clip` to `path`, of these frames instead of `picture`'s if given; return the path."""
+    ticks = str(clip.time_base.denominator)
+    options = {"video_track_timescale": ticks, "movie_timescale": ticks}
     mov = path.suffix in (".mp4", ".mov")
     with av.open(str(path), "w", container_options=options if mov else {}) as container:
         stream = _video_stream(container, clip)
@@ -53,7 +57,8 @@ def make_clip(path: Path, clip: Clip = Clip()) -> Path:
         if texts is not None:
             texts.time_base = Fraction(1, 1000)
         for index, pts in enumerate(clip.pts):
-            frame = to_frame(picture(index, clip.width, clip.height), clip.pixel_format)
+            rgb = picture(index, clip.width, clip.height)
+            frame = frames[index] if frames else to_frame(rgb, clip.pixel_format)
             frame.pts, frame.time_base = pts, clip.time_base
             container.mux(stream.encode(frame))
         for start, duration, text in clip.subtitles:
@@ -107,7 +112,7 @@ def _video_stream(container: av.container.OutputContainer, clip: Clip) -> av.Vid
     context.color_primaries, context.color_trc = clip.colour[2], clip.colour[3]
     context.flags |= Flags.frame_duration
     if clip.codec == "libx264":
-        context.options = {"crf": "8", "bf": "3"}
+        context.options = {"crf": "8", "bf": "3"} | ({"g": "1"} if clip.key_frames_only else {})
     if clip.aspect:
         context.sample_aspect_ratio = clip.aspect
     if clip.rotation_ccw or clip.mirror:

@@ -119,6 +119,19 @@ def test_file_that_ends_early_says_how_far_it_went(tmp_path: Path, suffix: str) 
     assert caught.value.frames <= read(source, strict=False) < 40
 
 
+@pytest.mark.parametrize("missing", [5, 0.5])
+def test_mp4_that_lacks_only_its_last_packets(tmp_path: Path, missing: float) -> None:
+    source = long_clip(tmp_path / "a.mp4", faststart=True)
+    with av.open(str(source)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    start, size = places[-max(1, int(missing))]
+    assert start is not None
+    source.write_bytes(source.read_bytes()[: start + (size // 2 if missing < 1 else 0)])
+    with pytest.raises(TruncatedMediaError) as caught:
+        read(source)
+    assert 40 <= caught.value.frames < 50
+
+
 def test_damaged_packet_is_an_error(tmp_path: Path) -> None:
     source = long_clip(tmp_path / "a.mkv")
     with av.open(str(source)) as container:

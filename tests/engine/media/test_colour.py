@@ -79,6 +79,22 @@ def test_chroma_is_interpolated(tmp_path: Path) -> None:
     assert psnr(whole[gradient], halved[gradient]) > 40
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_chroma_does_not_move_in_a_round_trip(tmp_path: Path, bits: int) -> None:
+    # H.264 says that chroma sits at the left of its two columns; swscale alone centres it.
+    frame = flat("yuv420p", (120, 100, 128), 8)
+    chroma = np.frombuffer(memoryview(frame.planes[1]), np.uint8).reshape(16, -1)
+    chroma[:, 8:] = 160
+    source = make_clip(tmp_path / "in.mp4", Clip(pts=(0,), width=32, height=32), frames=[frame])
+    with open_source(source) as frames:
+        decoded = next(iter(frames))
+    picture_ = decoded.rgb() if bits == 8 else decoded.rgb16()
+    back = Converter().from_rgb(picture_, "yuv420p", decoded.colour, decoded.native)
+    row = np.frombuffer(memoryview(back.planes[1]), np.uint8).reshape(16, -1)[8, :16].astype(int)
+    assert np.abs(row[:8] - 100 - (160 - row[8:][::-1])).max() <= 2
+    assert np.abs(row[:8] - 100).max() <= 8
+
+
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize(
     ("pixel_format", "colour"),

@@ -113,9 +113,18 @@ def test_subtitles_are_copied_or_rewritten(tmp_path: Path) -> None:
     assert [data for _, _, data in back] == [text.encode() for _, _, text in lines]
 
 
-def test_a_part_starts_its_own_clock_and_keeps_sound_in_step(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "in.mp4", Clip(pts=tuple(range(50)), audio=True))
-    output = run(source, tmp_path / "out.mp4", start_s=0.8, duration_s=0.4)
+def test_the_source_does_not_choose_the_frame_types(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", Clip(key_frames_only=True))
+    for native in (True, False):
+        output = run(source, tmp_path / "out.mp4", native)
+        with av.open(str(output)) as container:
+            assert sum(packet.is_keyframe for packet in container.demux(video=0)) == 1
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_part_starts_its_own_clock_and_keeps_sound_in_step(tmp_path: Path, suffix: str) -> None:
+    source = make_clip(tmp_path / f"in{suffix}", Clip(pts=tuple(range(50)), audio=True))
+    output = run(source, tmp_path / f"out{suffix}", start_s=0.8, duration_s=0.4)
     assert times(output) == [Fraction(i, 25) for i in range(10)]
     sound = {data: time for time, _, data in packets(source, "audio")}
     part = packets(output, "audio")

@@ -1,0 +1,53 @@
+"""`keeprt inspect`: what a bundle holds, as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from keeprt.engine.bundle import Bundle, SubgraphSpec, load_bundle
+from keeprt.engine.cli.console import output
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")] = Path("bundle"),
+) -> None:
+    """Check a bundle and show its subgraphs, tensors and origin.
+
+    Example: keeprt inspect bundle
+    """
+    checked = load_bundle(bundle)
+    output.print(_origin(checked))
+    for name, graph in checked.subgraphs.items():
+        output.print(_tensors(name, graph))
+
+
+def _origin(bundle: Bundle) -> Table:
+    manifest = bundle.manifest
+    table = Table(title=str(bundle.path), show_header=False)
+    rows = {
+        "weights": f"{manifest.weights_source}  sha256 {manifest.weights_sha256[:16]}…",
+        "precision": manifest.precision,
+        "faces": f"{bundle.face_size} x {bundle.face_size}",
+        "made with": ", ".join(f"{tool} {v}" for tool, v in manifest.tools.items()),
+        "identity": bundle.identity[:16] + "…",
+        "size": f"{sum(g.size_bytes for g in bundle.subgraphs.values()) / 1e6:.1f} MB",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for name, value in manifest.configuration.items():
+        table.add_row(f"  {name}", str(value))
+    return table
+
+
+def _tensors(name: str, graph: SubgraphSpec) -> Table:
+    title = f"{name}   {graph.size_bytes / 1e6:.1f} MB   sha256 {graph.sha256[:16]}…"
+    table = Table("", "tensor", "type", "shape", "meaning", title=title, title_justify="left")
+    for way, specs in (("in", graph.inputs), ("out", graph.outputs)):
+        for spec in specs:
+            shape = " x ".join(map(str, spec.shape))
+            table.add_row(way, spec.name, spec.dtype, shape, spec.meaning)
+    return table
