@@ -18,10 +18,10 @@ ONNX_TYPES = {
     "bfloat16": TensorProto.BFLOAT16,
 }
 # Nodes that only move values: they take the type that costs the fewest and the smallest casts.
-MOVES = frozenset(
-    "Concat Expand Flatten Gather Identity Pad Reshape Slice Split Squeeze Transpose Unsqueeze "
-    "Where".split()
-)
+MOVES = {
+    *("Concat", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice"),
+    *("Split", "Squeeze", "Transpose", "Unsqueeze", "Where"),
+}
 
 
 @dataclass
