@@ -146,7 +146,9 @@ def read_note(plan: Path) -> PlanNote:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BackendError(f"{plan} has no readable note {file.name} ({error.strerror}); {again}") from None
+        raise BackendError(
+            f"{plan} has no readable note {file.name} ({error.strerror}); {again}"
+        ) from None
     except ValueError:
         raise BackendError(f"{file} is damaged, it is no JSON; {again}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:

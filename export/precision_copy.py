@@ -30,7 +30,9 @@ def convert_bundle(
     """
     islands_of(precision)
     if bundle.manifest.precision != "fp32":
-        raise UsageError(f"{bundle.path} is {bundle.manifest.precision}; only fp32 can be converted")
+        raise UsageError(
+            f"{bundle.path} is {bundle.manifest.precision}; only fp32 can be converted"
+        )
     with new_bundle_folder(Path(path), overwrite) as work:
         subgraphs = {}
         for name, spec in bundle.subgraphs.items():

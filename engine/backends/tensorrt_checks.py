@@ -73,9 +73,7 @@ def check_network(network: Any, name: str, spec: SubgraphSpec, precision: str) -
     return layers
 
 
-def _check_border(
-    name: str, way: str, tensors: list[Any], specs: tuple[TensorSpec, ...]
-) -> None:
+def _check_border(name: str, way: str, tensors: list[Any], specs: tuple[TensorSpec, ...]) -> None:
     expected = {
         spec.name: (
             TENSORRT_TYPES[spec.dtype],
