@@ -1,4 +1,4 @@
-"""The NVIDIA driver and its cards, asked directly: works, and says no, where nothing is installed."""
+"""The NVIDIA driver and its cards, asked directly; where there is none, it says so."""
 
 from __future__ import annotations
 

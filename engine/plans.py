@@ -1,4 +1,4 @@
-"""Built plans on disk: a name that spells every input of the build, and a sealed note beside each."""
+"""Built plans on disk: a name that spells every input of the build, beside it a sealed note."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def write_plan(folder: Path, note: PlanNote, plan: Any) -> Path:
     """Writes a plan (any buffer) and its note, each whole or not at all. Raises BackendError."""
     file = folder / note.key.file_name
     try:
-        _write_atomically(file, plan)
-        _write_atomically(note_path(file), note.to_json().encode())
+        write_atomically(file, plan)
+        write_atomically(note_path(file), note.to_json().encode())
     except OSError as error:
         raise BackendError(
             f"cannot write the plan {file} ({note.size_bytes / 1e6:.0f} MB): {error.strerror}"
@@ -153,10 +153,9 @@ def read_note(plan: Path) -> PlanNote:
         raise BackendError(f"{file} is damaged, it is no JSON; {again}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BackendError(f"{file} is not the note of a keeprt plan; {again}")
-    if content.get("format_version") != FORMAT_VERSION:
-        raise BackendError(
-            f"{file} has format version {content.get('format_version')}, not {FORMAT_VERSION}; {again}"
-        )
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        raise BackendError(f"{file} has format version {version}, not {FORMAT_VERSION}; {again}")
     if content.pop("seal", None) != _seal(content):
         raise BackendError(f"{file} was edited or damaged: its seal does not match; {again}")
     key = PlanKey(**{field.name: content["key"][field.name] for field in fields(PlanKey)})
@@ -218,7 +217,8 @@ def _difference(found: PlanKey, wanted: PlanKey) -> str:
     return ", ".join(said) or f"is of {found.subgraph}"
 
 
-def _write_atomically(file: Path, content: Any) -> None:
+def write_atomically(file: Path, content: Any) -> None:
+    """Writes a buffer to a file that appears only when whole. Raises OSError."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         with partial.open("wb") as stream:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.nvidia_driver import require_card
+from keeprt.engine.plans import write_atomically
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,28 @@ def set_targets(trt: Any, flavour: Flavour, config: Any, targets: tuple[str, ...
     config.num_compute_capabilities = len(targets)
     for index, target in enumerate(targets):
         config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
+
+
+def new_context(engine: Any, runtime_cache: Path) -> Any:
+    """An execution context; kernels that the flavour compiles on the card are kept in a file.
+
+    A cache that does not fit the card or version is ignored by the library, and written anew.
+    """
+    if not hasattr(engine, "create_runtime_config"):
+        return engine.create_execution_context()
+    config = engine.create_runtime_config()
+    if not hasattr(config, "create_runtime_cache"):
+        return engine.create_execution_context(config)
+    cache = config.create_runtime_cache()
+    if runtime_cache.is_file():
+        cache.deserialize(runtime_cache.read_bytes())
+    config.set_runtime_cache(cache)
+    return engine.create_execution_context(config)
+
+
+def save_runtime_cache(context: Any, runtime_cache: Path) -> None:
+    """Keeps what was compiled on the card for the next start; does nothing where nothing was."""
+    config = context.get_runtime_config() if hasattr(context, "get_runtime_config") else None
+    if config is None or not hasattr(config, "get_runtime_cache"):
+        return
+    write_atomically(runtime_cache, config.get_runtime_cache().serialize())

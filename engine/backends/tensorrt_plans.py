@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class BuildRequest:
 
     flavour: str = "rtx"
     targets: tuple[str, ...] = ()
-    profile: Profile = Profile()
+    profile: Profile = field(default_factory=Profile)
     portable: bool = False
 
     def command(self, bundle: Path) -> str:
