@@ -51,7 +51,7 @@ class Demo:
         if self.restorer:
             seconds = self.restorer.stage_seconds
             yield "seconds per frame", f"{sum(seconds.values()) / self.frames:.2f}"
-            for stage, spent in seconds.most_common():
+            for stage, spent in seconds.items():
                 yield f"  {stage}", f"{spent / self.frames:.3f}"
 
 

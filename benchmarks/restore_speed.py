@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,11 +49,13 @@ class Rounds:
     """Seconds per frame of one side, a value per round, and its stages added up."""
 
     seconds: list[float] = field(default_factory=list)
-    stages: Counter[str] = field(default_factory=Counter)
+    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     frames: int = 0
 
-    def add(self, seconds: float, frames: int) -> None:
+    def add(self, seconds: float, frames: int, stages: dict[str, float]) -> None:
         """Counts one round of so many frames."""
+        for stage, spent in stages.items():
+            self.stages[stage] += spent
         self.seconds.append(seconds / frames)
         self.frames += frames
 
@@ -69,7 +71,7 @@ def matrix_rate_gflops(threads: int) -> float:
 
 
 @contextmanager
-def timed_modules(network: Keep, stages: Counter[str]) -> Iterator[None]:
+def timed_modules(network: Keep, stages: dict[str, float]) -> Iterator[None]:
     """Adds the seconds that the reference's parts take to `stages`, by forward hooks."""
     handles, started = [], {}
 
@@ -97,7 +99,7 @@ def compare(
     reference, engine, rates = Rounds(), Rounds(), []
     for round_ in range(rounds + 1):
         rates.append(matrix_rate_gflops(threads))
-        stages: Counter[str] = Counter()
+        stages: dict[str, float] = defaultdict(float)
         start = time.perf_counter()
         with timed_modules(network, stages):
             for _ in reference_frames(network, faces):
@@ -109,10 +111,8 @@ def compare(
             pass
         engine_s = time.perf_counter() - start
         if round_:
-            reference.add(reference_s, len(faces))
-            reference.stages += stages
-            engine.add(engine_s, len(faces))
-            engine.stages += restorer.stage_seconds
+            reference.add(reference_s, len(faces), stages)
+            engine.add(engine_s, len(faces), restorer.stage_seconds)
     return reference, engine, rates
 
 

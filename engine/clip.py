@@ -57,4 +57,6 @@ class ChunkRestorer:
         if not self._frame.bundle.has_kalman or frames + before < 2:
             return np.empty(0, np.float32)
         window = (self._last_latent[None][:before], self._store["latent"][:frames])
-        return self._frame.gains([window], range(before, frames + before))[0].copy()
+        gains: NDArray[np.float32] = self._frame.gains([window], range(before, frames + before))
+        newest: NDArray[np.float32] = gains[0].copy()
+        return newest

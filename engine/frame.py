@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +26,7 @@ class Frame:
         """Allocates for at most so many faces, frames in a gain's window, and gains at once."""
         self.bundle = bundle
         self.buffers = Buffers(bundle, faces=faces, frames=frames, selected=selected)
-        self.stage_seconds: Counter[str] = Counter()
+        self.stage_seconds: defaultdict[str, float] = defaultdict(float)
         self._backend = backend
         self._scratch = np.empty((3, bundle.face_size, bundle.face_size), np.float32)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
@@ -85,7 +84,7 @@ class Restorer:
         return cls(checked, sessions, mode=mode, window=window, chunk=chunk, max_faces=max_faces)
 
     @property
-    def stage_seconds(self) -> Counter[str]:
+    def stage_seconds(self) -> dict[str, float]:
         """Seconds spent in each stage so far; clear it to measure anew."""
         return self._frame.stage_seconds
 
@@ -166,7 +165,7 @@ class Restorer:
         """The newest frame's gain for each face, from its own window, into the decoder's rows."""
         latents = self._frame.buffers.rows("latent", len(states))
         windows = [s.window_with(latent) for s, latent in zip(states, latents, strict=True)]
-        newest = []
+        newest: list[NDArray[np.float32]] = []
         for length, group in groupby(windows, key=lambda pieces: sum(map(len, pieces))):
             newest.extend(self._frame.gains(list(group), [length - 1])[:, 0].copy())
         for row, gain in zip(self._frame.buffers.rows("gain", len(states)), newest, strict=True):

@@ -112,7 +112,8 @@ class FaceState:
         partial = file.with_name(f".{file.name}.{os.getpid()}.part")
         try:
             with partial.open("wb") as stream:
-                np.savez(stream, header=np.array(json.dumps(header)), **self.arrays)
+                arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), **self.arrays}
+                np.savez(stream, **arrays)
             partial.replace(file)
         except OSError as error:
             raise StateError(f"cannot write the state to {file}: {error.strerror}") from None

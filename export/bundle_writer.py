@@ -123,8 +123,7 @@ class Positional(nn.Module):
         self.module = module
 
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
-        out: Tensor | tuple[Tensor, ...] = self.module(*tensors)
-        return out
+        return self.module(*tensors)
 
 
 def save_onnx(graph: Subgraph, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from torch.nn import functional as F
 
 from keeprt.export.model import Keep
 from keeprt.export.model.blocks import Upsample
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 # Row u of a 3x3 kernel on the doubled map falls on row TAPS[phase][:, u] of the small one.
 TAPS = torch.tensor(
@@ -56,7 +59,7 @@ def phased(network: Keep) -> Keep:
     return clone
 
 
-def _shallow(module: nn.Module) -> nn.Module:
+def _shallow(module: ModuleT) -> ModuleT:
     clone = copy.copy(module)
     clone._modules = dict(module._modules)
     return clone

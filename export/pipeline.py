@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -47,7 +48,7 @@ def export_weights(
     source: str | Path,
     out: str | Path,
     *,
-    changes: Mapping[str, bool] | None = None,
+    changes: Mapping[str, Any] | None = None,
     config: KeepConfig | None = None,
     precision: str = "fp32",
     overwrite: bool = False,

@@ -50,8 +50,7 @@ class HqEncoder(nn.Module):
         self.encoder = network.hq_encoder
 
     def forward(self, face: Tensor) -> Tensor:
-        latent: Tensor = self.encoder(face)[0]
-        return latent
+        return self.encoder(face)[0]
 
 
 class FlowFeatures(nn.Module):

@@ -28,7 +28,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDAr
     """Uninitialised memory of this thread, reused by the next call under the same name."""
     size = int(np.prod(shape))
     held: NDArray[Any] | None = getattr(_memory, name, None)
-    if held is None or held.size < size:
+    if held is None or held.size < size or held.dtype != dtype:
         held = np.empty(size, dtype)
         setattr(_memory, name, held)
     return held[:size].reshape(shape)

@@ -72,8 +72,7 @@ def restore(
                 video, sink, restorer, carry_state=carry_state, on_frame=on_frame
             )
     stages = ", ".join(
-        f"{name} {seconds / frames * 1e3:.0f}"
-        for name, seconds in restorer.stage_seconds.most_common()
+        f"{name} {seconds / frames * 1e3:.0f}" for name, seconds in restorer.stage_seconds.items()
     )
     console.print(f"milliseconds per frame: {stages}", highlight=False)
     output.print(f"wrote {out}: {frames} frames", highlight=False)

@@ -16,6 +16,7 @@ import av
 import av.error
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
+
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.deep import rgb_to_yuv, yuv_to_rgb
 from keeprt.engine.media.errors import reason

@@ -14,6 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 from av.subtitles.stream import SubtitleStream
+
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.errors import PathLike, display_name, reason
 from keeprt.engine.media.video_file import open_container

@@ -9,8 +9,9 @@ from typing import cast
 
 import cv2
 import numpy as np
-from keeprt.engine.media.info import FULL_RANGE, ColourTags, RgbImage
 from numpy.typing import NDArray
+
+from keeprt.engine.media.info import FULL_RANGE, ColourTags, RgbImage
 
 WHITE = 65535
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import av
 import av.codec
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.media.info import (
     FULL_RANGE,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import av
 import av.error
 import av.logging
+
 from keeprt.engine.errors import MediaError
 
 PathLike = str | os.PathLike[str]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import av.error
+
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import display_name, reason

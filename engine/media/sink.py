@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 import av
+
 from keeprt.engine.errors import MediaError, UsageError
 from keeprt.engine.media.encoding import VIDEO_SUFFIXES
 from keeprt.engine.media.errors import PathLike, display_name

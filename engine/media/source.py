@@ -12,11 +12,12 @@ from typing import cast
 
 import av
 import numpy as np
+from numpy.typing import NDArray
+
 from keeprt.engine.errors import UsageError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import MediaNotFoundError, PathLike, display_name
 from keeprt.engine.media.info import ColourTags, VideoInfo
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
+
 from keeprt.engine.errors import MediaError, UsageError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.copy_streams import StreamCopier, kept_metadata

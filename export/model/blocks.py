@@ -53,8 +53,7 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = self.conv1(F.silu(self.norm1(x)))
         residual = self.conv2(F.silu(self.norm2(residual)))
-        out: Tensor = self.conv_out(x) + residual
-        return out
+        return self.conv_out(x) + residual
 
 
 class AttnBlock(nn.Module):
@@ -72,8 +71,7 @@ class AttnBlock(nn.Module):
         h = self.norm(x)
         query, key, value = to_tokens(self.q(h)), to_tokens(self.k(h)), to_tokens(self.v(h))
         mixed = attention(query, key, value, x.shape[1] ** -0.5)
-        out: Tensor = x + self.proj_out(to_map(mixed, x.shape[-1]))
-        return out
+        return x + self.proj_out(to_map(mixed, x.shape[-1]))
 
 
 class Downsample(nn.Module):
@@ -84,8 +82,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
-        return out
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
 class Upsample(nn.Module):
@@ -96,8 +93,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return out
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class HeadedAttention(nn.Module):
@@ -120,8 +116,7 @@ class HeadedAttention(nn.Module):
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Projected (..., N, inner) and (..., M, inner) -> (..., N, channels)."""
         mixed = attention(self.split(query), self.split(key), self.split(value), self.scale)
-        out: Tensor = self.to_out[0](mixed.transpose(-2, -3).flatten(-2))
-        return out
+        return self.to_out[0](mixed.transpose(-2, -3).flatten(-2))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return self.attend(self.to_q(x), self.to_k(context), self.to_v(context))
@@ -149,5 +144,4 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x)
-        return out
+        return self.net(x)

@@ -50,8 +50,7 @@ class FlowBackbone(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = F.relu(F.instance_norm(self.conv1(image)))
-        out: Tensor = self.conv2(self.layer3(self.layer2(self.layer1(x))))
-        return out
+        return self.conv2(self.layer3(self.layer2(self.layer1(x))))
 
 
 class FlowAttention(nn.Module):
@@ -113,8 +112,7 @@ class FlowBlock(nn.Module):
         current, previous = both.unflatten(0, (2, -1)).unbind(0)
         other = torch.cat([previous, current])
         both = both + self.self_attn(both, both, shift, mask)
-        out: Tensor = both + self.cross_attn_ffn(both, other, shift, mask)
-        return out
+        return both + self.cross_attn_ffn(both, other, shift, mask)
 
 
 class FlowTransformer(nn.Module):
@@ -149,6 +147,9 @@ class FlowPropagation(nn.Module):
 class GmFlow(nn.Module):
     """Flow in two halves: features of one image, and the matching of two."""
 
+    position: Tensor
+    mask: Tensor
+
     def __init__(self, config: KeepConfig) -> None:
         super().__init__()
         channels = config.flow_channels[-1]
@@ -169,8 +170,7 @@ class GmFlow(nn.Module):
         """Face (B, 3, S, S) in [-1, 1] -> (B, 128, S/8, S/8)."""
         mean = torch.tensor(IMAGE_MEAN, device=face.device).view(3, 1, 1)
         std = torch.tensor(IMAGE_STD, device=face.device).view(3, 1, 1)
-        out: Tensor = self.backbone(((face + 1) / 2 - mean) / std)
-        return out
+        return self.backbone(((face + 1) / 2 - mean) / std)
 
     def tokens(self, current: Tensor, previous: Tensor) -> Tensor:
         """Refined tokens of the current image, (B, N, C)."""

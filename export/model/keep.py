@@ -148,8 +148,7 @@ class Keep(nn.Module):
         tokens = self.feat_emb(to_tokens(latent))
         for layer in self.ft_layers:
             tokens = layer(tokens, self.position_emb)
-        logits: Tensor = self.idx_pred_layer(tokens)
-        return logits
+        return self.idx_pred_layer(tokens)
 
     def decode(
         self,

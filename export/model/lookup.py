@@ -31,8 +31,7 @@ class SelfAttention(nn.Module):
             for tokens, weight, bias in zip((placed, placed, plain), weights, biases, strict=True)
         )
         mixed = attention(query, key, value, (width // self.heads) ** -0.5)
-        out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
-        return out
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 class LookupLayer(nn.Module):
@@ -50,8 +49,7 @@ class LookupLayer(nn.Module):
     def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
         normed = self.norm1(tokens)
         tokens = tokens + self.self_attn(normed + position, normed)
-        out: Tensor = tokens + self.linear2(F.gelu(self.linear1(self.norm2(tokens))))
-        return out
+        return tokens + self.linear2(F.gelu(self.linear1(self.norm2(tokens))))
 
 
 class Codebook(nn.Module):
@@ -63,5 +61,4 @@ class Codebook(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (B, N) -> rows (B, N, latent_channels): a gather, equal to one-hot times table."""
-        rows: Tensor = self.embedding(codes)
-        return rows
+        return self.embedding(codes)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import pytest
+
 from keeprt.engine.errors import MediaError, UsageError
 from keeprt.engine.media import (
     MediaNotFoundError,

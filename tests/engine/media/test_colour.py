@@ -8,10 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from keeprt.engine.media import ColourTags, VideoInfo, open_sink, open_source
 from keeprt.engine.media.colour import Converter
 from keeprt.engine.media.encoding import choose_pixel_format, encoder_formats
-from numpy.typing import NDArray
 
 from .clips import Clip, make_clip, picture, psnr
 

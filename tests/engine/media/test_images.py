@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media import open_sink, open_source
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
+
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media import open_sink, open_source
 

@@ -1,0 +1,367 @@
+"""The golden comparisons must notice a network that is wired wrongly: one mistake per case.
+
+The mistakes are those of the model description's section 20, and a few more. A case passes when a
+comparison that the right network passes raises `GoldenMismatchError`; a crash is no proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from keeprt.export.model import FrameResult, Keep, blocks, fusion, gmflow, kalman, lookup
+from tests import goldens
+
+Patch = pytest.MonkeyPatch
+Mistake = Callable[[Keep, Patch], None]
+
+
+def forward(patch: Patch, owner: object, function: Callable[..., object]) -> None:
+    patch.setattr(owner, "forward", function)
+
+
+# Encoders
+
+
+def tap_one_block_early(network: Keep, patch: Patch) -> None:
+    taps = {scale: block - 1 for scale, block in network.encoder.taps.items()}
+    patch.setattr(network.encoder, "taps", taps)
+
+
+def residual_missing_in_one_block(network: Keep, patch: Patch) -> None:
+    block = network.encoder.blocks[14]
+    original = block.forward
+    forward(patch, block, lambda x: original(x) - x)
+
+
+def residual_missing_in_attention(network: Keep, patch: Patch) -> None:
+    block = network.encoder.blocks[19]
+    original = block.forward
+    forward(patch, block, lambda x: original(x) - x)
+
+
+def padding_on_both_sides(network: Keep, patch: Patch) -> None:
+    def padded(self: blocks.Downsample, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (1, 1, 1, 1)))[..., : x.shape[-2] // 2, : x.shape[-1] // 2]
+
+    forward(patch, blocks.Downsample, padded)
+
+
+def activation_before_last_convolution(network: Keep, patch: Patch) -> None:
+    norm = network.encoder.blocks[23]
+    original = norm.forward
+    forward(patch, norm, lambda x: F.silu(original(x)))
+
+
+def group_norm_eps(network: Keep, patch: Patch) -> None:
+    for module in network.encoder.modules():
+        if isinstance(module, nn.GroupNorm):
+            patch.setattr(module, "eps", 1e-5)
+
+
+# Gain
+
+
+def geglu_halves_exchanged(network: Keep, patch: Patch) -> None:
+    def exchanged(self: blocks.Geglu, x: Tensor) -> Tensor:
+        gate, value = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+    forward(patch, blocks.Geglu, exchanged)
+
+
+def tanh_gelu(network: Keep, patch: Patch) -> None:
+    patch.setattr(F, "gelu", partial(F.gelu, approximate="tanh"))
+
+
+def no_temporal_attention(network: Keep, patch: Patch) -> None:
+    for layer in network.kalman_filter.uncertainty_estimator:
+        forward(patch, layer.attn_temp, lambda x, context: torch.zeros_like(x))
+
+
+def causal_temporal_attention(network: Keep, patch: Patch) -> None:
+    def masked(
+        query: Tensor, key: Tensor, value: Tensor, scale: float, bias: Tensor | None = None
+    ) -> Tensor:
+        frames = query.shape[-2]
+        if frames <= 5:
+            bias = torch.full((frames, frames), float("-inf")).triu(1)
+        return original(query, key, value, scale, bias)
+
+    original = blocks.attention
+    patch.setattr(blocks, "attention", masked)
+
+
+def temporal_attention_before_feed_forward(network: Keep, patch: Patch) -> None:
+    def reordered(self: kalman.UncertaintyLayer, hidden: Tensor, selected: Tensor | None) -> Tensor:
+        u = self.norm1(hidden)
+        key, value = self.attn1.to_k(u), self.attn1.to_v(u)
+        pairs = kalman._first_and_previous(key), kalman._first_and_previous(value)
+        hidden = hidden + self.attn1.attend(self.attn1.to_q(u), *pairs)
+        over_time = self.norm_temp(hidden).transpose(1, 2)
+        hidden = hidden + self.attn_temp(over_time, over_time).transpose(1, 2)
+        return hidden + self.ff(self.norm3(hidden))
+
+    forward(patch, kalman.UncertaintyLayer, reordered)
+
+
+def own_frame_among_the_keys(network: Keep, patch: Patch) -> None:
+    def first_and_own(tokens: Tensor) -> Tensor:
+        return torch.cat([tokens[:, :1].expand_as(tokens), tokens], dim=2)
+
+    patch.setattr(kalman, "_first_and_previous", first_and_own)
+
+
+# Lookup
+
+
+def positions_reach_the_values(network: Keep, patch: Patch) -> None:
+    original = lookup.SelfAttention.forward
+    forward(patch, lookup.SelfAttention, lambda self, placed, plain: original(self, placed, placed))
+
+
+def no_positions(network: Keep, patch: Patch) -> None:
+    patch.setattr(network.position_emb, "data", torch.zeros_like(network.position_emb))
+
+
+# Fusion
+
+
+def decoder_first_in_the_concat(network: Keep, patch: Patch) -> None:
+    def exchanged(self: fusion.Cft, tap: Tensor, feature: Tensor) -> Tensor:
+        condition = self.encode_enc(torch.cat([feature, tap], dim=1))
+        return feature + (feature * self.scale(condition) + self.shift(condition))
+
+    forward(patch, fusion.Cft, exchanged)
+
+
+def no_cft(network: Keep, patch: Patch) -> None:
+    forward(patch, fusion.Cft, lambda self, tap, feature: feature)
+
+
+def norms_before_cfa(network: Keep, patch: Patch) -> None:
+    def pre_norm(self: fusion.Cfa, current: Tensor, previous: Tensor) -> Tensor:
+        x = blocks.to_tokens(current)
+        x = x + self.attn(self.norm1(x), blocks.to_tokens(previous))
+        x = x + self.ff(self.norm2(x))
+        return blocks.to_map(x, current.shape[-1])
+
+    forward(patch, fusion.Cfa, pre_norm)
+
+
+def no_cfa(network: Keep, patch: Patch) -> None:
+    forward(patch, fusion.Cfa, lambda self, current, previous: current)
+
+
+# Flow
+
+
+def images_exchanged(network: Keep, patch: Patch) -> None:
+    original = gmflow.GmFlow.forward
+    forward(patch, gmflow.GmFlow, lambda self, current, previous: original(self, previous, current))
+
+
+def cross_target_after_self_attention(network: Keep, patch: Patch) -> None:
+    def updated(self: gmflow.FlowBlock, both: Tensor, shift: int, mask: Tensor | None) -> Tensor:
+        both = both + self.self_attn(both, both, shift, mask)
+        other = both.unflatten(0, (2, -1)).flip(0).flatten(0, 1)
+        return both + self.cross_attn_ffn(both, other, shift, mask)
+
+    forward(patch, gmflow.FlowBlock, updated)
+
+
+def no_window_shift(network: Keep, patch: Patch) -> None:
+    original = gmflow.FlowBlock.forward
+    forward(patch, gmflow.FlowBlock, lambda self, both, shift, mask: original(self, both, 0, None))
+
+
+def shift_without_mask(network: Keep, patch: Patch) -> None:
+    original = gmflow.shift_mask
+    patch.setattr(gmflow, "shift_mask", lambda size: torch.zeros_like(original(size)))
+
+
+def one_position_code_for_the_map(network: Keep, patch: Patch) -> None:
+    original = gmflow.position_code
+    patch.setattr(
+        gmflow,
+        "position_code",
+        lambda channels, size: original(channels, 2 * size)[:size, :size],
+    )
+
+
+def x_before_y_in_the_position_code(network: Keep, patch: Patch) -> None:
+    original = gmflow.position_code
+    patch.setattr(gmflow, "position_code", lambda c, size: original(c, size).transpose(0, 1))
+
+
+def key_projects_the_feature(network: Keep, patch: Patch) -> None:
+    def direct(self: gmflow.FlowPropagation, tokens: Tensor, flow: Tensor) -> Tensor:
+        scale = tokens.shape[-1] ** -0.5
+        return blocks.attention(self.q_proj(tokens), self.k_proj(tokens), flow, scale)
+
+    forward(patch, gmflow.FlowPropagation, direct)
+
+
+def no_propagation(network: Keep, patch: Patch) -> None:
+    forward(patch, gmflow.FlowPropagation, lambda self, tokens, flow: flow)
+
+
+def bilinear_flow_upsampling(network: Keep, patch: Patch) -> None:
+    patch.setattr(
+        gmflow,
+        "upsample_flow",
+        lambda flow, mask: F.interpolate(8 * flow, scale_factor=8, mode="bilinear"),
+    )
+
+
+# Warp
+
+
+def border_padding(network: Keep, patch: Patch) -> None:
+    original = F.grid_sample
+    patch.setattr(F, "grid_sample", lambda *a, **k: original(*a, **{**k, "padding_mode": "border"}))
+
+
+def corners_not_aligned(network: Keep, patch: Patch) -> None:
+    original = F.grid_sample
+    patch.setattr(F, "grid_sample", lambda *a, **k: original(*a, **{**k, "align_corners": False}))
+
+
+CASES: list[tuple[Mistake, Callable[[Keep], None]]] = [
+    (tap_one_block_early, goldens.check_encoders_at_128),
+    (residual_missing_in_one_block, goldens.check_encoders_at_128),
+    (residual_missing_in_attention, goldens.check_encoders_at_128),
+    (padding_on_both_sides, goldens.check_encoders_at_128),
+    (activation_before_last_convolution, goldens.check_encoders_at_128),
+    (group_norm_eps, goldens.check_encoders_at_128),
+    (geglu_halves_exchanged, partial(goldens.check_gain, prefixes=(2,))),
+    (geglu_halves_exchanged, goldens.check_cfa),
+    (tanh_gelu, partial(goldens.check_gain, prefixes=(2,))),
+    (no_temporal_attention, partial(goldens.check_gain, prefixes=(2,))),
+    (causal_temporal_attention, partial(goldens.check_gain, prefixes=(2,))),
+    (temporal_attention_before_feed_forward, partial(goldens.check_gain, prefixes=(2,))),
+    (own_frame_among_the_keys, partial(goldens.check_gain, prefixes=(2,))),
+    (positions_reach_the_values, goldens.check_lookup),
+    (no_positions, goldens.check_lookup),
+    (decoder_first_in_the_concat, goldens.check_cft),
+    (no_cft, goldens.check_cft),
+    (norms_before_cfa, goldens.check_cfa),
+    (no_cfa, goldens.check_cfa),
+    (images_exchanged, goldens.check_flow),
+    (cross_target_after_self_attention, goldens.check_flow),
+    (no_window_shift, goldens.check_flow),
+    (shift_without_mask, goldens.check_flow),
+    (one_position_code_for_the_map, goldens.check_flow),
+    (x_before_y_in_the_position_code, goldens.check_flow),
+    (key_projects_the_feature, goldens.check_flow),
+    (no_propagation, goldens.check_flow),
+    (bilinear_flow_upsampling, goldens.check_flow),
+    (border_padding, goldens.check_warp),
+    (corners_not_aligned, goldens.check_warp),
+]
+
+
+@pytest.mark.parametrize(("mistake", "check"), CASES, ids=lambda f: getattr(f, "__name__", "gain"))
+def test_a_sub_network_wired_wrongly_is_noticed(
+    reference: Keep,
+    mistake: Mistake,
+    check: Callable[[Keep], None],
+    monkeypatch: Patch,
+) -> None:
+    mistake(reference, monkeypatch)
+    with pytest.raises(goldens.GoldenMismatchError) as caught:
+        check(reference)
+    print(caught.value)
+
+
+# What only the recurrence shows: one step from the right state of the frame before.
+
+
+def taps_of(reference: Keep, index: int) -> dict[int, Tensor]:
+    _, taps = reference.encoder(goldens.to_tensor(goldens.pictures_512()[index]))
+    return taps
+
+
+def step(reference: Keep, run: list[FrameResult], index: int, **changes: object) -> FrameResult:
+    """Frame `index` of the golden clip anew, from what led to it but for `changes`."""
+    given: dict[str, object] = {
+        "latent": run[index].latent,
+        "taps": taps_of(reference, index),
+        "state": run[index - 1].state if index else None,
+        "gain": run[index].gain,
+        "flow": run[index].flow,
+    }
+    with torch.no_grad():
+        return reference.step(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def must_differ(result: FrameResult, index: int) -> None:
+    with pytest.raises(goldens.GoldenMismatchError) as caught:
+        goldens.check_frame(result, index, "e2e_synthetic_1", first=index == 0)
+    print(caught.value)
+
+
+@pytest.mark.slow
+class TestOneStep:
+    def test_the_right_step_agrees(self, reference: Keep, reference_run: list[FrameResult]) -> None:
+        result = step(reference, reference_run, 1)
+        goldens.check_frame(result, 1, "e2e_synthetic_1", first=False)
+
+    def test_gain_on_the_observation(
+        self, reference: Keep, reference_run: list[FrameResult]
+    ) -> None:
+        gain = reference_run[1].gain
+        assert gain is not None
+        must_differ(step(reference, reference_run, 1, gain=1 - gain), 1)
+
+    def test_previous_frame_clamped(
+        self, reference: Keep, reference_run: list[FrameResult]
+    ) -> None:
+        before = reference_run[0].state
+        state = replace(before, face=before.face.clamp(-1, 1))
+        must_differ(step(reference, reference_run, 1, state=state), 1)
+
+    def test_flow_direction_exchanged(
+        self, reference: Keep, reference_run: list[FrameResult]
+    ) -> None:
+        previous, current = map(goldens.to_tensor, goldens.pictures_512()[:2])
+        with torch.no_grad():
+            flow = reference.flownet.model(previous, current)
+        must_differ(step(reference, reference_run, 1, flow=flow), 1)
+
+    def test_cache_holds_the_cft_output(
+        self, reference: Keep, reference_run: list[FrameResult], monkeypatch: Patch
+    ) -> None:
+        seen: dict[int, Tensor] = {}
+        original = fusion.Cfa.forward
+
+        def keep_input(self: fusion.Cfa, current: Tensor, previous: Tensor) -> Tensor:
+            seen[current.shape[-1]] = current
+            return original(self, current, previous)
+
+        monkeypatch.setattr(fusion.Cfa, "forward", keep_input)
+        step(reference, reference_run, 1)
+        state = replace(reference_run[1].state, caches=dict(seen))
+        must_differ(step(reference, reference_run, 2, state=state), 2)
+
+    def test_cft_after_the_second_block_of_its_scale(
+        self, reference: Keep, reference_run: list[FrameResult], monkeypatch: Patch
+    ) -> None:
+        points = reference.generator.fusion_points
+        late = {**points, 32: points[32] + 1, 64: points[64] + 1}
+        monkeypatch.setattr(reference.generator, "fusion_points", late)
+        must_differ(step(reference, reference_run, 0), 0)
+
+    def test_activation_before_the_generators_last_convolution(
+        self, reference: Keep, reference_run: list[FrameResult], monkeypatch: Patch
+    ) -> None:
+        norm = reference.generator.blocks[23]
+        original = norm.forward
+        monkeypatch.setattr(norm, "forward", lambda x: F.silu(original(x)))
+        must_differ(step(reference, reference_run, 0), 0)
