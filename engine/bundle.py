@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,13 +39,19 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class SubgraphSpec:
-    """A subgraph's file and the tensors that go in and out, in the graph's order."""
+    """A subgraph's file and the tensors that go in and out, in the graph's order.
+
+    `gflop` is the work of one frame of one face (a gain's window of 8) by the type computed in;
+    `float32_nodes` names, by island, the nodes that a half-precision graph keeps in float32.
+    """
 
     file: str
     sha256: str
     size_bytes: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    gflop: dict[str, float] = field(default_factory=dict)
+    float32_nodes: dict[str, list[str]] = field(default_factory=dict)
 
     def input(self, name: str) -> TensorSpec:
         """The input of that name. Raises KeyError."""
@@ -199,6 +205,8 @@ def _subgraph_from(name: str, content: Mapping[str, Any]) -> SubgraphSpec:
         size_bytes=_typed(content, "size_bytes", int),
         inputs=_tensors_from(name, _typed(content, "inputs", list)),
         outputs=_tensors_from(name, _typed(content, "outputs", list)),
+        gflop=_typed(content, "gflop", dict) if "gflop" in content else {},
+        float32_nodes=_typed(content, "float32_nodes", dict) if "float32_nodes" in content else {},
     )
 
 

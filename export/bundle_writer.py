@@ -19,7 +19,9 @@ from keeprt.engine.bundle import MANIFEST, Manifest, SubgraphSpec, file_sha256
 from keeprt.engine.errors import BundleError
 from keeprt.export.graph_forms import phased
 from keeprt.export.model import Keep
-from keeprt.export.onnx_passes import drop_unused_constants, fold_pads
+from keeprt.export.onnx_passes import drop_unused_constants, fold_pads, keep_scopes
+from keeprt.export.precision_bundle import convert_subgraph
+from keeprt.export.precision_islands import islands_of
 from keeprt.export.subgraphs import FACES, FRAMES, SELECTED, Subgraph, example_inputs, split
 
 OPSET = 21
@@ -35,15 +37,39 @@ def export_bundle(
     *,
     weights_source: str,
     weights_sha256: str,
+    precision: str = "fp32",
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda name: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Exports all subgraphs of a network to the folder `path`, which appears only when complete.
 
-    Raises BundleError where the folder exists (unless `overwrite` and it is a bundle) or cannot
-    be written.
+    `precision` is one of PRECISIONS. `progress` hears the name of each subgraph, `notify` one line
+    on what half precision did to its weights. Raises BundleError where the folder exists (unless
+    `overwrite` and it is a bundle), cannot be written, or a weight does not fit into half;
+    UsageError for an unknown precision.
     """
-    target = Path(path)
+    islands_of(precision)
+    with new_bundle_folder(Path(path), overwrite) as work:
+        subgraphs = {}
+        for graph in split(phased(network.eval())):
+            progress(graph.name)
+            spec = _export_subgraph(graph, work)
+            subgraphs[graph.name] = convert_subgraph(work, graph.name, spec, precision, notify)
+        manifest = Manifest(
+            configuration=network.config.as_dict(),
+            precision=precision,
+            weights_source=weights_source,
+            weights_sha256=weights_sha256,
+            tools={tool: version(tool) for tool in TOOLS},
+            subgraphs=subgraphs,
+        )
+        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+@contextmanager
+def new_bundle_folder(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when the block ends well. Raises BundleError."""
     check_target(target, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,19 +77,7 @@ def export_bundle(
     except OSError as error:
         raise BundleError(f"cannot write to {target.parent}: {error.strerror}") from None
     try:
-        subgraphs = {}
-        for graph in split(phased(network.eval())):
-            progress(graph.name)
-            subgraphs[graph.name] = _export_subgraph(graph, work)
-        manifest = Manifest(
-            configuration=network.config.as_dict(),
-            precision="float32",
-            weights_source=weights_source,
-            weights_sha256=weights_sha256,
-            tools={tool: version(tool) for tool in TOOLS},
-            subgraphs=subgraphs,
-        )
-        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        yield work
         work.chmod(0o755)
         _move_into_place(work, target)
     except OSError as error:
@@ -136,6 +150,7 @@ def save_onnx(graph: Subgraph, file: Path) -> None:
     model = program.model_proto
     fold_pads(model)
     drop_unused_constants(model)
+    keep_scopes(model)
     _name_free_axes(model, graph)
     onnx.save(model, file)
 

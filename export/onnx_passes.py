@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 
 import onnx
@@ -70,3 +71,18 @@ def drop_unused_constants(model: onnx.ModelProto) -> None:
     used |= {value.name for value in model.graph.output}
     for tensor in [t for t in model.graph.initializer if t.name not in used]:
         model.graph.initializer.remove(tensor)
+
+
+def keep_scopes(model: onnx.ModelProto) -> None:
+    """Replaces the exporter's notes on each node by the path of its module, under `scope`.
+
+    The notes hold stack traces with paths of the machine that exported.
+    """
+    for node in model.graph.node:
+        notes = {entry.key: entry.value for entry in node.metadata_props}
+        scopes = ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "['', '']"))
+        del node.metadata_props[:]
+        path = scopes[-2].removeprefix("module").removeprefix(".")
+        node.metadata_props.add(key="scope", value=path)
+    for holder in (model, model.graph, *model.graph.value_info, *model.graph.initializer):
+        del holder.metadata_props[:]

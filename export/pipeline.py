@@ -12,6 +12,7 @@ import torch
 from keeprt.export.bundle_writer import check_target, export_bundle
 from keeprt.export.checkpoint import checkpoint_digest, describe_source, load_checkpoint
 from keeprt.export.model import Keep, KeepConfig
+from keeprt.export.precision_islands import islands_of
 
 
 def load_network(
@@ -49,6 +50,7 @@ def export_weights(
     *,
     changes: Mapping[str, Any] | None = None,
     config: KeepConfig | None = None,
+    precision: str = "fp32",
     overwrite: bool = False,
     on_bytes: Callable[[int, int | None], None] | None = None,
     on_stage: Callable[[str], None] = lambda name: None,
@@ -56,8 +58,10 @@ def export_weights(
 ) -> None:
     """Loads weights and writes their bundle; `changes` are switches of the configuration.
 
-    Raises CheckpointError for the weights, BundleError for the folder.
+    Raises CheckpointError for the weights, BundleError for the folder or for weights that half
+    precision cannot hold, UsageError for an unknown precision.
     """
+    islands_of(precision)
     check_target(Path(out), overwrite)
     config = replace(config or KeepConfig(), **dict(changes or {}))
     network, digest = load_network(source, config, on_bytes=on_bytes, notify=notify)
@@ -66,6 +70,8 @@ def export_weights(
         out,
         weights_source=describe_source(source),
         weights_sha256=digest,
+        precision=precision,
         overwrite=overwrite,
         progress=on_stage,
+        notify=notify or (lambda text: None),
     )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime_cpu import cpu_graph
+from keeprt.engine.backends.onnxruntime_providers import open_session, prepare, provider_named
 from keeprt.engine.bundle import Bundle, SubgraphSpec
 from keeprt.engine.errors import BackendError, BundleError
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 ORT_TYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
@@ -24,6 +25,20 @@ ORT_TYPES = {
 Arrays = Mapping[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class DeviceTensor:
+    """A C-contiguous tensor in GPU memory that the caller owns; `dtype` as in the manifest."""
+
+    pointer: int
+    dtype: str
+    shape: tuple[int, ...]
+    device: int = 0
+
+    def binding(self) -> tuple[str, int, np.dtype[Any], tuple[int, ...], int]:
+        """Arguments of ONNX Runtime's bind_input and bind_output after the name."""
+        return "cuda", self.device, numpy_dtype(self.dtype), self.shape, self.pointer
+
+
 class OnnxRuntimeBackend:
     """One session per subgraph, run on arrays that the caller owns; a run allocates nothing."""
 
@@ -31,19 +46,14 @@ class OnnxRuntimeBackend:
         """Loads every subgraph of a checked bundle.
 
         `threads` is the number of threads inside an operator, None for one per core. Raises
-        BackendError where the library or the provider is missing, BundleError where a graph is
-        not what the manifest says.
+        UsageError for an unknown provider, BackendError where the library or the provider is
+        missing, BundleError where a graph is not what the manifest says.
         """
         self._ort = _import_onnxruntime()
-        if provider not in PROVIDERS:
-            raise BackendError(f"unknown provider {provider!r}; choose {' or '.join(PROVIDERS)}")
-        if PROVIDERS[provider] not in self._ort.get_available_providers():
-            raise BackendError(
-                f"this ONNX Runtime has no {PROVIDERS[provider]}; for an NVIDIA GPU install "
-                "`keeprt[cuda]` in place of `keeprt[cpu]`"
-            )
         self.provider = provider
+        self._provider = provider_named(provider)
         options = self._options(threads)
+        prepare(self._ort, self._provider, options)
         self._sessions = {
             name: self._load(bundle, name, graph, options)
             for name, graph in bundle.subgraphs.items()
@@ -59,6 +69,27 @@ class OnnxRuntimeBackend:
             binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         session.run_with_iobinding(binding)
 
+    def run_on_device(
+        self,
+        subgraph: str,
+        inputs: Mapping[str, DeviceTensor],
+        outputs: Mapping[str, DeviceTensor],
+    ) -> None:
+        """Runs one subgraph on tensors in a GPU's memory; returns when their values are there.
+
+        Raises BackendError for a backend on the CPU, whose memory is another.
+        """
+        if self.provider == "cpu":
+            raise BackendError("the cpu provider has no device memory: use run()")
+        session = self._sessions[subgraph]
+        binding = session.io_binding()
+        for name, tensor in inputs.items():
+            binding.bind_input(name, *tensor.binding())
+        for name, tensor in outputs.items():
+            binding.bind_output(name, *tensor.binding())
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
     def _options(self, threads: int | None) -> Any:
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -69,15 +100,13 @@ class OnnxRuntimeBackend:
         file = bundle.file(name)
         try:
             graph_or_file = cpu_graph(file) if self.provider == "cpu" else str(file)
-            session = self._ort.InferenceSession(
-                graph_or_file, options, providers=[PROVIDERS[self.provider]]
-            )
+            session = open_session(self._ort, self._provider, graph_or_file, options)
         except Exception as error:  # the library raises a family of its own, unrelated classes
             reason = str(error).splitlines()[0]
             raise BundleError(f"ONNX Runtime cannot load {file}: {reason}") from error
-        if self.provider not in str(session.get_providers()[0]).lower():
+        if self._provider.ort_name != session.get_providers()[0]:
             raise BackendError(
-                f"ONNX Runtime did not start {PROVIDERS[self.provider]}; see its log"
+                f"ONNX Runtime did not start {self._provider.ort_name}; run `keeprt doctor`"
             )
         _check_border(name, graph, session)
         return session

@@ -19,6 +19,10 @@ def export(
             help="'official' (downloaded once), a .pth or .safetensors, 'synthetic:SEED'."
         ),
     ] = "official",
+    precision: Annotated[
+        str,
+        typer.Option(help="fp32; mixed (float16 with float32 islands, for TensorRT); fp16; bf16."),
+    ] = "fp32",
     without_kalman: Annotated[
         bool, typer.Option("--without-kalman", help="Ablation: no Kalman filter network.")
     ] = False,
@@ -48,6 +52,7 @@ def export(
             weights,
             out,
             changes={"kalman": not without_kalman, "cfa": not without_cfa},
+            precision=precision,
             overwrite=force,
             on_bytes=on_bytes,
             on_stage=lambda name: progress.update(task, description=f"exporting {name}"),

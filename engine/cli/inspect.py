@@ -10,6 +10,7 @@ from rich.table import Table
 
 from keeprt.engine.bundle import Bundle, SubgraphSpec, load_bundle
 from keeprt.engine.cli.console import output
+from keeprt.engine.cli.plans import plan_tables
 
 
 def inspect(
@@ -23,6 +24,8 @@ def inspect(
     output.print(_origin(checked))
     for name, graph in checked.subgraphs.items():
         output.print(_tensors(name, graph))
+    for plan in plan_tables(checked):
+        output.print(plan)
 
 
 def _origin(bundle: Bundle) -> Table:
@@ -44,7 +47,8 @@ def _origin(bundle: Bundle) -> Table:
 
 
 def _tensors(name: str, graph: SubgraphSpec) -> Table:
-    title = f"{name}   {graph.size_bytes / 1e6:.1f} MB   sha256 {graph.sha256[:16]}…"
+    work = ", ".join(f"{gflop:.1f} GFLOP {kind}" for kind, gflop in graph.gflop.items())
+    title = f"{name}   {graph.size_bytes / 1e6:.1f} MB   {work}   sha256 {graph.sha256[:16]}…"
     table = Table("", "tensor", "type", "shape", "meaning", title=title, title_justify="left")
     for way, specs in (("in", graph.inputs), ("out", graph.outputs)):
         for spec in specs:

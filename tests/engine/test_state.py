@@ -170,9 +170,7 @@ def test_a_truncated_file(bundle: Bundle, file: Path, share: float) -> None:
     refused(file, bundle, "damaged")
 
 
-def test_flipped_bits_are_noticed_or_harmless(
-    bundle: Bundle, state: FaceState, file: Path
-) -> None:
+def test_flipped_bits_are_noticed_or_harmless(bundle: Bundle, state: FaceState, file: Path) -> None:
     """Everywhere in the headers of the archive and its members, and here and there in the data."""
     sound = file.read_bytes()
     stream = random.Random(0)

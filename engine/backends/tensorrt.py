@@ -1,0 +1,200 @@
+"""TensorRT, either flavour: loads built plans and runs them on a stream."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keeprt.engine.backends.tensorrt_flavours import (
+    Flavour,
+    flavour_named,
+    load_flavour,
+    new_context,
+    save_runtime_cache,
+)
+from keeprt.engine.backends.tensorrt_plans import BuildRequest
+from keeprt.engine.bundle import Bundle, SubgraphSpec
+from keeprt.engine.errors import BackendError, UsageError
+from keeprt.engine.nvidia_driver import Card, require_card
+from keeprt.engine.plans import Profile, find_plan, plan_key, plans_folder
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "bool": 1}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class TensorRtBackend:
+    """One execution context per subgraph; everything is allocated when it is made."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        flavour: str = "rtx",
+        profile: Profile | None = None,
+        *,
+        folder: Path | None = None,
+        device: int = 0,
+    ) -> None:
+        """Loads the plans that `keeprt build` made for this card, this bundle and these sizes.
+
+        Raises UsageError for an unknown flavour, BackendError where the driver, the library or a
+        fitting plan is missing; the message says what there is instead and how to make it.
+        """
+        kind = flavour_named(flavour)
+        card = require_card(device)
+        trt = load_flavour(kind)
+        self.profile = profile or Profile()
+        self._cuda = _Cuda(device)
+        self.stream = self._cuda.new_stream()
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        self._specs = bundle.subgraphs
+        folder = folder or plans_folder(bundle)
+        self._contexts: dict[str, Any] = {}
+        self._caches: dict[str, Path] = {}
+        for name in bundle.subgraphs:
+            file = self._find(bundle, name, kind, trt.__version__, card, folder)
+            self._caches[name] = file.with_name(f"{file.name}.{card.target}.cache")
+            self._contexts[name] = self._load(file, name)
+        self._staging = {name: self._allocate(spec) for name, spec in bundle.subgraphs.items()}
+
+    def enqueue(
+        self,
+        subgraph: str,
+        addresses: Mapping[str, int],
+        axes: Mapping[str, int],
+        stream: int,
+    ) -> None:
+        """Puts one run on a CUDA stream, on tensors in device memory; a graph can capture it.
+
+        `addresses` are device pointers by tensor, `axes` the sizes of the free axes. Raises
+        UsageError for sizes outside the profile, BackendError where TensorRT refuses the run.
+        """
+        self._check_sizes(subgraph, axes)
+        spec, context = self._specs[subgraph], self._contexts[subgraph]
+        for tensor in spec.inputs:
+            context.set_input_shape(tensor.name, tensor.sized(**axes))
+        for tensor in (*spec.inputs, *spec.outputs):
+            context.set_tensor_address(tensor.name, addresses[tensor.name])
+        if not context.execute_async_v3(stream):
+            raise BackendError(f"TensorRT refused to run {subgraph}; run `keeprt doctor`")
+
+    def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
+        """Runs one subgraph on arrays in host memory, through the backend's own device memory."""
+        spec, staging = self._specs[subgraph], self._staging[subgraph]
+        for name, array in inputs.items():
+            self._cuda.to_device(staging[name], array, self.stream)
+        self.enqueue(subgraph, staging, _axes(spec, inputs, outputs), self.stream)
+        for name, array in outputs.items():
+            self._cuda.to_host(array, staging[name], self.stream)
+        self._cuda.wait(self.stream)
+
+    def save_caches(self) -> None:
+        """Keeps the kernels compiled on this card, once every subgraph has run."""
+        for name, context in self._contexts.items():
+            save_runtime_cache(context, self._caches[name])
+
+    def _find(
+        self, bundle: Bundle, name: str, flavour: Flavour, version: str, card: Card, folder: Path
+    ) -> Path:
+        request = BuildRequest(flavour.name, (card.target,), self.profile)
+        keys = [
+            plan_key(
+                bundle,
+                name,
+                flavour=flavour.name,
+                version=version,
+                targets=(card.target,),
+                profile=self.profile,
+                refittable=refittable,
+            )
+            for refittable in (True, False)
+        ]
+        for key in keys:
+            if (folder / key.file_name).is_file():
+                return find_plan(folder, key, request.command(bundle.path))[0]
+        return find_plan(folder, keys[-1], request.command(bundle.path))[0]
+
+    def _load(self, file: Path, name: str) -> Any:
+        engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
+        if engine is None:
+            raise BackendError(
+                f"{file} does not load on this card and driver; run `keeprt doctor`, or build again"
+            )
+        context = new_context(engine, self._caches[name])
+        if context is None:
+            raise BackendError(f"no GPU memory for {name}; close other programs or use fewer faces")
+        return context
+
+    def _allocate(self, spec: SubgraphSpec) -> dict[str, int]:
+        largest = {axis: sizes[2] for axis, sizes in self.profile.axes().items()}
+        return {
+            tensor.name: self._cuda.allocate(
+                math.prod(tensor.sized(**largest)) * BYTES[tensor.dtype]
+            )
+            for tensor in (*spec.inputs, *spec.outputs)
+        }
+
+    def _check_sizes(self, subgraph: str, axes: Mapping[str, int]) -> None:
+        for axis, (low, _, high) in self.profile.of(self._specs[subgraph]).items():
+            if not low <= axes[axis] <= high:
+                raise UsageError(
+                    f"{subgraph} was built for {low} to {high} {axis}, not {axes[axis]}; build "
+                    f"with a larger --{axis}"
+                )
+
+
+def _axes(spec: SubgraphSpec, inputs: Arrays, outputs: Arrays) -> dict[str, int]:
+    """Sizes of the free axes, read off the arrays."""
+    arrays = {**inputs, **outputs}
+    return {
+        axis: size
+        for tensor in (*spec.inputs, *spec.outputs)
+        for axis, size in zip(tensor.shape, arrays[tensor.name].shape, strict=True)
+        if isinstance(axis, str)
+    }
+
+
+class _Cuda:
+    """The few calls of the CUDA driver that running needs; memory lives as long as the process."""
+
+    def __init__(self, device: int) -> None:
+        try:
+            from cuda.bindings import driver
+        except ImportError:
+            raise BackendError(
+                "cuda-bindings is not installed: pip install 'keeprt[rtx]'"
+            ) from None
+        self._driver = driver
+        self._call(driver.cuInit, 0)
+        handle = self._call(driver.cuDeviceGet, device)
+        self._call(driver.cuCtxSetCurrent, self._call(driver.cuDevicePrimaryCtxRetain, handle))
+
+    def new_stream(self) -> int:
+        flags = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+        return int(self._call(self._driver.cuStreamCreate, flags))
+
+    def allocate(self, size_bytes: int) -> int:
+        return int(self._call(self._driver.cuMemAlloc, size_bytes))
+
+    def to_device(self, pointer: int, array: NDArray[Any], stream: int) -> None:
+        source = np.ascontiguousarray(array)
+        self._call(
+            self._driver.cuMemcpyHtoDAsync, pointer, source.ctypes.data, source.nbytes, stream
+        )
+
+    def to_host(self, array: NDArray[Any], pointer: int, stream: int) -> None:
+        self._call(self._driver.cuMemcpyDtoHAsync, array.ctypes.data, pointer, array.nbytes, stream)
+
+    def wait(self, stream: int) -> None:
+        self._call(self._driver.cuStreamSynchronize, stream)
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        code, *values = function(*arguments)
+        if int(code):
+            raise BackendError(f"CUDA: {function.__name__} says {code.name}; run `keeprt doctor`")
+        return values[0] if values else None

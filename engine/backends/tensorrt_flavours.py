@@ -1,0 +1,114 @@
+"""TensorRT's two flavours, and all that differs between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from keeprt.engine.errors import BackendError, UsageError
+from keeprt.engine.nvidia_driver import require_card
+from keeprt.engine.plans import write_atomically
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A TensorRT: its Python module, the extra that installs it, and what it can build for.
+
+    A flavour without `targets` builds for the card that is present, and only for that one.
+    """
+
+    name: str
+    module: str
+    extra: str
+    targets: tuple[str, ...]
+
+    @property
+    def ahead_of_time(self) -> bool:
+        """Whether it builds on a machine with no GPU."""
+        return bool(self.targets)
+
+
+FLAVOURS = {
+    "rtx": Flavour("rtx", "tensorrt_rtx", "rtx", ("sm80", "sm86", "sm89", "sm120", "sm121")),
+    "tensorrt": Flavour("tensorrt", "tensorrt", "tensorrt", ()),
+}
+
+
+def flavour_named(name: str) -> Flavour:
+    """The flavour of that name. Raises UsageError."""
+    if name not in FLAVOURS:
+        raise UsageError(f"unknown flavour {name!r}; choose {' or '.join(FLAVOURS)}")
+    return FLAVOURS[name]
+
+
+def load_flavour(flavour: Flavour) -> Any:
+    """The flavour's Python module. Raises BackendError naming the extra to install."""
+    try:
+        return import_module(flavour.module)
+    except ImportError as error:
+        reason = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+        raise BackendError(
+            f"{flavour.module} is not installed{reason}: pip install 'keeprt[{flavour.extra}]'"
+        ) from None
+
+
+def resolve_targets(flavour: Flavour, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """The compute capabilities to build for, in order and once each; none means this card's.
+
+    Raises UsageError for a target that the flavour cannot build, BackendError where a card is
+    needed and there is none.
+    """
+    if not targets:
+        return (require_card().target,)
+    if not flavour.ahead_of_time:
+        here = require_card().target
+        if set(targets) != {here}:
+            raise UsageError(f"{flavour.name} builds for the card present only: {here}")
+    elif unknown := [target for target in targets if target not in flavour.targets]:
+        raise UsageError(
+            f"{flavour.name} cannot build for {unknown[0]!r}; choose {', '.join(flavour.targets)}"
+        )
+    return tuple(sorted(set(targets), key=lambda target: int(target.removeprefix("sm"))))
+
+
+def new_network(trt: Any, builder: Any) -> Any:
+    """An empty strongly typed network; TensorRT 10 still asks for it by a flag."""
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    needs_flag = flag is not None and int(trt.__version__.split(".")[0]) == 10
+    return builder.create_network(1 << int(flag) if needs_flag else 0)
+
+
+def set_targets(trt: Any, flavour: Flavour, config: Any, targets: tuple[str, ...]) -> None:
+    """Tells the builder what to build for; the datacenter flavour knows by the card present."""
+    if not flavour.ahead_of_time:
+        return
+    config.num_compute_capabilities = len(targets)
+    for index, target in enumerate(targets):
+        config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
+
+
+def new_context(engine: Any, runtime_cache: Path) -> Any:
+    """An execution context; kernels that the flavour compiles on the card are kept in a file.
+
+    A cache that does not fit the card or version is ignored by the library, and written anew.
+    """
+    if not hasattr(engine, "create_runtime_config"):
+        return engine.create_execution_context()
+    config = engine.create_runtime_config()
+    if not hasattr(config, "create_runtime_cache"):
+        return engine.create_execution_context(config)
+    cache = config.create_runtime_cache()
+    if runtime_cache.is_file():
+        cache.deserialize(runtime_cache.read_bytes())
+    config.set_runtime_cache(cache)
+    return engine.create_execution_context(config)
+
+
+def save_runtime_cache(context: Any, runtime_cache: Path) -> None:
+    """Keeps what was compiled on the card for the next start; does nothing where nothing was."""
+    config = context.get_runtime_config() if hasattr(context, "get_runtime_config") else None
+    if config is None or not hasattr(config, "get_runtime_cache"):
+        return
+    write_atomically(runtime_cache, config.get_runtime_cache().serialize())

@@ -1,0 +1,75 @@
+"""What stays float32 in a mixed graph: one table of islands, and the types that cross borders."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import onnx
+
+from keeprt.engine.bundle import TensorSpec
+from keeprt.engine.errors import UsageError
+
+PRECISIONS = ("fp32", "fp16", "bf16", "mixed")
+HALF = {"fp16": "float16", "mixed": "float16", "bf16": "bfloat16"}
+
+# Borders that are stored in half: large maps that only the decoder's half convolutions read. All
+# else crosses in float32: it is state (so that a state may go on under another precision), it
+# reaches the warp, or it is small.
+HALF_BORDERS = re.compile(r"tap_\d+")
+
+SCOPE = "scope"
+
+
+@dataclass(frozen=True)
+class Island:
+    """Nodes kept in float32: those of a subgraph, in modules whose path matches, of some kinds."""
+
+    name: str
+    subgraph: str  # regular expressions, matched against the whole text
+    scope: str = ".*"
+    kinds: frozenset[str] = frozenset()  # ONNX operators; none means all of them
+    why: str = ""
+
+    def holds(self, subgraph: str, scope: str, kind: str) -> bool:
+        """Whether a node belongs to the island."""
+        return (
+            (not self.kinds or kind in self.kinds)
+            and re.fullmatch(self.subgraph, subgraph) is not None
+            and re.fullmatch(self.scope, scope) is not None
+        )
+
+
+ISLANDS = (
+    Island("layer_norm", ".*", kinds=frozenset({"LayerNormalization"})),
+    Island("softmax", ".*", kinds=frozenset({"Softmax"})),
+    Island("flow_features", "flow_features"),
+    Island("global_matching", "flow_matching", r"|flow\.feature_flow_attn(\..*)?"),
+    Island("update", "decoder", "", frozenset({"Sub", "Mul", "Add"})),
+    Island("logits", "decoder", r"|network\.idx_pred_layer(\..*)?"),
+    Island("gain", "gain_net", "", frozenset({"Sigmoid"})),
+)
+
+
+def islands_of(precision: str) -> tuple[Island, ...]:
+    """The islands of a precision. Raises UsageError for an unknown one."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; choose {', '.join(PRECISIONS)}")
+    return ISLANDS if precision == "mixed" else ()
+
+
+def island_of(node: onnx.NodeProto, subgraph: str, islands: tuple[Island, ...]) -> str | None:
+    """Name of the first island that holds a node."""
+    scope = next((entry.value for entry in node.metadata_props if entry.key == SCOPE), "")
+    for island in islands:
+        if island.holds(subgraph, scope, node.op_type):
+            return island.name
+    return None
+
+
+def border(specs: tuple[TensorSpec, ...], precision: str) -> tuple[TensorSpec, ...]:
+    """The specs of a float32 border with the types that they have in another precision."""
+    half = HALF.get(precision, "float32")
+    return tuple(
+        replace(spec, dtype=half) if HALF_BORDERS.fullmatch(spec.name) else spec for spec in specs
+    )
