@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keeprt.engine.backends.onnxruntime_cpu import cpu_graph
 from keeprt.engine.backends.onnxruntime_providers import open_session, prepare, provider_named
 from keeprt.engine.bundle import Bundle, SubgraphSpec
-from keeprt.engine.errors import BackendError, BundleError
+from keeprt.engine.errors import BackendError, BundleError, KeeprtError
 
 ORT_TYPES = {
     "float32": "tensor(float)",
@@ -101,6 +101,8 @@ class OnnxRuntimeBackend:
         try:
             graph_or_file = cpu_graph(file) if self.provider == "cpu" else str(file)
             session = open_session(self._ort, self._provider, graph_or_file, options)
+        except KeeprtError:
+            raise
         except Exception as error:  # the library raises a family of its own, unrelated classes
             reason = str(error).splitlines()[0]
             raise BundleError(f"ONNX Runtime cannot load {file}: {reason}") from error

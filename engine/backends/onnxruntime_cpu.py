@@ -12,13 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from keeprt.engine.errors import BackendError
+from keeprt.engine.errors import BackendError, BundleError
 
 
 def cpu_graph(file: Path) -> bytes:
-    """Serialised model of `file` with every float32 GroupNormalization in the faster form."""
+    """Serialised model of `file` with every float32 GroupNormalization in the faster form.
+
+    Raises BundleError for weights in a file of their own: the manifest's hash does not cover it.
+    """
     onnx = _import_onnx()
-    model = onnx.load(file)
+    model = onnx.load(file, load_external_data=False)
+    if any(tensor.data_location for tensor in model.graph.initializer):
+        raise BundleError(f"{file} keeps weights in another file, which a bundle never does")
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:

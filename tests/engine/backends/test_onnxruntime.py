@@ -1,0 +1,148 @@
+"""ONNX Runtime sessions: they run into the caller's memory, and check that graphs are as said."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from keeprt.engine import Restorer
+from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend, numpy_dtype
+from keeprt.engine.buffers import Buffers
+from keeprt.engine.bundle import file_sha256, load_bundle
+from keeprt.engine.errors import BackendError, BundleError
+from tests.engine.fake_bundles import Content, change, edit_and_seal
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the small bundle, to damage."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+def replace_graph(bundle: Path, name: str, content: bytes) -> None:
+    """Another graph in place of one, and the manifest sealed over it."""
+    file = bundle / f"{name}.onnx"
+    file.write_bytes(content)
+    edit_and_seal(bundle, change("subgraphs", name, "sha256", to=file_sha256(file)))
+    edit_and_seal(bundle, change("subgraphs", name, "size_bytes", to=len(content)))
+
+
+def several(*edits: Callable[[Content], object]) -> Callable[[Content], object]:
+    return lambda content: [edit(content) for edit in edits]
+
+
+EDITS = {
+    "lq_encoder": change("subgraphs", "lq_encoder", "outputs", 0, "name", to="z"),
+    "gain_net": change("subgraphs", "gain_net", "outputs", 0, "dtype", to="float16"),
+    "hq_encoder": several(
+        change("subgraphs", "hq_encoder", "outputs", 0, "dtype", to="float16"),
+        change("subgraphs", "decoder", "inputs", 2, "dtype", to="float16"),
+    ),
+    "flow_features": several(
+        *(
+            change("subgraphs", *where, "shape", 1, to=99)
+            for where in [
+                ("flow_features", "outputs", 0),
+                ("flow_matching", "inputs", 0),
+                ("flow_matching", "inputs", 1),
+            ]
+        )
+    ),
+    "decoder": change("subgraphs", "decoder", "outputs", 1, "shape", 1, to=10**30),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_manifest_that_does_not_describe_its_graphs(bundle: Path, name: str) -> None:
+    edit_and_seal(bundle, EDITS[name])
+    with pytest.raises(BundleError, match=r"manifest|has no tensor|makes the decoder"):
+        Restorer.load(bundle, threads=1)
+
+
+def test_a_file_that_is_no_graph(bundle: Path) -> None:
+    replace_graph(bundle, "decoder", b"\x00" * 100)
+    with pytest.raises(BundleError, match=r"cannot load .*decoder\.onnx") as caught:
+        Restorer.load(bundle, threads=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_graph_of_another_network(bundle: Path, tiny_bundle_without_kalman: Path) -> None:
+    replace_graph(bundle, "decoder", (tiny_bundle_without_kalman / "decoder.onnx").read_bytes())
+    with pytest.raises(BundleError, match=r"decoder\.onnx.*the manifest says"):
+        Restorer.load(bundle, threads=1)
+
+
+def test_weights_outside_the_bundle_are_refused(bundle: Path, tmp_path: Path) -> None:
+    """ONNX may point to another file for its weights; that file has no hash in the manifest."""
+    model = onnx.load(bundle / "lq_encoder.onnx")
+    onnx.save(
+        model,
+        bundle / "lq_encoder.onnx",
+        save_as_external_data=True,
+        location="weights.data",
+        size_threshold=0,
+    )
+    replace_graph(bundle, "lq_encoder", (bundle / "lq_encoder.onnx").read_bytes())
+    with pytest.raises(BundleError, match=r"lq_encoder\.onnx keeps weights in another file"):
+        Restorer.load(bundle, threads=1)
+
+
+def test_results_are_written_into_the_callers_memory(tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    backend = OnnxRuntimeBackend(bundle, threads=1)
+    buffers = Buffers(bundle, faces=3, frames=4, selected=1)
+    for faces in (3, 1, 2):
+        inputs, outputs = buffers.bound("lq_encoder", faces=faces)
+        inputs["face"][:] = np.random.default_rng(faces).uniform(-1, 1, inputs["face"].shape)
+        for array in outputs.values():
+            array[:] = np.nan
+        backend.run("lq_encoder", inputs, outputs)
+        assert all(np.isfinite(array).all() for array in outputs.values())
+        assert np.shares_memory(outputs["latent"], buffers.rows("latent", faces))
+
+
+def test_rows_beyond_the_batch_are_left_alone(tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    buffers = Buffers(bundle, faces=3, frames=4, selected=1)
+    buffers.rows("latent", 3)[:] = 7
+    inputs, outputs = buffers.bound("lq_encoder", faces=2)
+    OnnxRuntimeBackend(bundle, threads=1).run("lq_encoder", inputs, outputs)
+    assert (buffers.rows("latent", 3)[2] == 7).all()
+    assert (buffers.rows("latent", 3)[:2] != 7).any()
+
+
+def test_a_missing_provider_is_named(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(BackendError, match=r"no CUDAExecutionProvider.*keeprt\[cuda\]"):
+        Restorer.load(tiny_bundle, provider="cuda")
+
+
+def test_a_missing_library_says_what_to_install(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BackendError, match=r"pip install 'keeprt\[cpu\]'"):
+        Restorer.load(tiny_bundle)
+
+
+def test_the_reason_is_not_hidden_when_onnx_is_missing(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(BackendError, match="onnx is not installed"):
+        Restorer.load(tiny_bundle)
+
+
+def test_types_of_the_manifest() -> None:
+    assert numpy_dtype("float16") == np.float16
+    assert numpy_dtype("bool") == np.bool_
+    with pytest.raises(BackendError, match="bfloat16"):
+        numpy_dtype("bfloat16")
