@@ -48,9 +48,10 @@ def tiny_without_cfa():
 
 
 @pytest.fixture(scope="session")
-def bundles(request: pytest.FixtureRequest) -> Path:
+def bundles(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small bundles by the hash of their sources, kept between sessions by pytest's cache."""
-    return request.config.cache.mkdir("keeprt-bundles")
+    cache = getattr(request.config, "cache", None)  # absent with -p no:cacheprovider
+    return cache.mkdir("keeprt-bundles") if cache else tmp_path_factory.mktemp("bundles")
 
 
 @pytest.fixture(scope="session")

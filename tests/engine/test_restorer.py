@@ -295,7 +295,7 @@ def test_what_is_no_face_is_refused(restorer: Restorer, face: Any) -> None:
         ({"max_faces": 0}, UsageError, "max_faces"),
         ({"mode": "clip", "chunk": 0}, UsageError, "chunk"),
         ({"backend": "tflite"}, BackendError, "unknown backend 'tflite'"),
-        ({"provider": "tpu"}, BackendError, "unknown provider 'tpu'"),
+        ({"provider": "tpu"}, UsageError, "unknown provider 'tpu'"),
     ],
 )
 def test_options_that_cannot_be_honoured(
