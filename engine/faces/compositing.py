@@ -128,7 +128,9 @@ def residual(patch: Patch) -> Float32:
     if not 0.0 <= patch.strength <= 1.0:
         raise FaceError(f"strength is {patch.strength}; give 0 (nothing) to 1 (the restored face)")
     change = cv2.subtract(patch.restored, patch.crop, dtype=cv2.CV_32F)
-    return np.asarray(cv2.multiply(change, _mask_of_three(patch.size), scale=patch.strength), np.float32)
+    return np.asarray(
+        cv2.multiply(change, _mask_of_three(patch.size), scale=patch.strength), np.float32
+    )
 
 
 def touched(affine: Affine, size: tuple[int, int], face_size: int = FACE_SIZE) -> Region:

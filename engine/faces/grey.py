@@ -1,6 +1,7 @@
 """Whether a picture has no colour: then a restored face must not bring any (section 15.2)."""
 
 import cv2
+
 from keeprt.engine.faces.detection import Rgb
 
 _ENTER, _LEAVE = 10.0, 15.0

@@ -89,9 +89,7 @@ class LandmarkWriter:
             ) from error
 
 
-def read_landmarks(
-    path: Path, width: int, height: int, part: Part = WHOLE
-) -> Iterator[FrameFaces]:
+def read_landmarks(path: Path, width: int, height: int, part: Part = WHOLE) -> Iterator[FrameFaces]:
     """The frames of a file in order, read as they are asked for.
 
     Raises FaceError, naming the line, for a file that is missing, damaged, cut short, of another
@@ -129,7 +127,8 @@ def _check_header(path: Path, header: dict[str, Any], expected: dict[str, Any]) 
     size, wanted = ((h.get("width"), h.get("height")) for h in (header, expected))
     if size != wanted:
         raise FaceError(
-            f"{path} belongs to a video of {size[0]}x{size[1]}, this one has {wanted[0]}x{wanted[1]}"
+            f"{path} belongs to a video of {size[0]}x{size[1]}, "
+            f"this one has {wanted[0]}x{wanted[1]}"
         )
     part, wanted = ((h.get("start_s"), h.get("duration_s")) for h in (header, expected))
     if part != wanted:

@@ -1,4 +1,4 @@
-"""The stage that finds: frames in, frames with their faces out, a bounded number of frames later."""
+"""The stage that finds: frames in, frames with their faces out, a bounded number later."""
 
 from __future__ import annotations
 

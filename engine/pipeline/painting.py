@@ -1,9 +1,10 @@
-"""The last stage: faces into the frame, in its own planes where it has some, and out to the sink."""
+"""The last stage: faces into the frame, in its own planes where it has some, and to the sink."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
@@ -115,10 +116,8 @@ def _save(path: Path, rgb: Rgb) -> None:
 def _enlarged_rgb(picture: RgbPicture, scale: int) -> RgbPicture:
     height, width = picture.shape[:2]
     size = (width * scale, height * scale)
-    larger: RgbPicture = cv2.resize(picture, size, interpolation=cv2.INTER_LANCZOS4).astype(
-        picture.dtype, copy=False
-    )
-    return larger
+    larger = cv2.resize(picture, size, interpolation=cv2.INTER_LANCZOS4)
+    return cast(RgbPicture, larger)
 
 
 def _scaled(face: TrackedFace, scale: int) -> TrackedFace:

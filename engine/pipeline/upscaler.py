@@ -36,7 +36,7 @@ class Upscaler:
             for left in range(0, width, TILE):
                 bottom, right = min(top + TILE, height), min(left + TILE, width)
                 tile = padded[top : bottom + 2 * OVERLAP, left : right + 2 * OVERLAP]
-                inner = self._run(tile / np.float32(highest))
+                inner = self._run(np.asarray(tile, np.float32) / highest)
                 rows = slice(top * self._scale, bottom * self._scale)
                 larger[rows, left * self._scale : right * self._scale] = np.rint(inner * highest)
         return larger
@@ -47,7 +47,9 @@ class Upscaler:
             result = np.asarray(self._session.run(None, {self._input: given})[0])
         except Exception as error:  # the library raises a family of its own, unrelated classes
             reason = str(error).splitlines()[0]
-            raise UsageError(f"the upscaler {self._file} cannot take a picture: {reason}") from error
+            raise UsageError(
+                f"the upscaler {self._file} cannot take a picture: {reason}"
+            ) from error
         height, width = given.shape[2] * self._scale, given.shape[3] * self._scale
         if result.shape != (1, 3, height, width):
             raise UsageError(

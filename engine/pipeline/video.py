@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 from keeprt.engine.faces.alignment import FACE_SIZE
 from keeprt.engine.media import Sink, VideoInfo, open_sink, open_source
@@ -47,7 +46,8 @@ def restore_video(
             open_source(source, start_s=options.start_s, duration_s=options.duration_s)
         )
         finder = opened.enter_context(FaceFinder(video.info, options, summary))
-        sink = opened.enter_context(_open_output(out, video.info, options))
+        size = (video.info.width * options.scale, video.info.height * options.scale)
+        sink = opened.enter_context(open_output(out, video.info, options, *size))
         stages = opened.enter_context(Stages(options.threads))
         painter = Painter(sink, options, upscaler, summary)
 
@@ -61,13 +61,16 @@ def restore_video(
     return summary
 
 
-def _open_output(out: PathLike, info: VideoInfo, options: RestoreOptions) -> Sink:
+def open_output(
+    out: PathLike, info: VideoInfo, options: RestoreOptions, width: int, height: int
+) -> Sink:
+    """The sink for a video like `info`, of another size, as the options ask for it."""
     encoding = options.encoding
     return open_sink(
-        Path(out),
+        out,
         info,
-        width=info.width * options.scale,
-        height=info.height * options.scale,
+        width=width,
+        height=height,
         codec=encoding.codec,
         crf=encoding.crf,
         bitrate=encoding.bitrate,
