@@ -201,7 +201,7 @@ def _say_what_was_found(summary: Summary, options: RestoreOptions, reused: bool)
         if summary.detections:
             why = f"none of {summary.detections} detections was a face to restore (--min-size?)"
         say(f"warning: {why}; the video was re-encoded as it is", "yellow")
-    for track, span in list(summary.tracks.items())[:SHOWN_TRACKS]:
+    for track, span in sorted(summary.tracks.items())[:SHOWN_TRACKS]:
         say(f"track {track}: frames {span.first} to {span.last}, {span.frames} restored")
     if len(summary.tracks) > SHOWN_TRACKS:
         say(f"and {len(summary.tracks) - SHOWN_TRACKS} tracks more")

@@ -66,7 +66,9 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
 
     def _push(self, frame: SourceFrame) -> list[AnalysedFrame]:
         if self._known is None:
-            return self._analysis.push(small_rgb(frame, yuv_format(frame), self._side))
+            with self._summary.timed("shrink", within="track"):
+                picture = small_rgb(frame, yuv_format(frame), self._side)
+            return self._analysis.push(picture)
         known = next(self._known, None)
         if known is None:
             raise FaceError(
@@ -103,7 +105,7 @@ class _FullSize:
         self._detector, self._size, self._summary = detector, np.array(size), summary
 
     def detect(self, rgb: Rgb) -> list[Detection]:
-        with self._summary.timed("detect"):
+        with self._summary.timed("detect", within="track"):
             factor = self._size / rgb.shape[1::-1]
             shift = (factor - 1.0) / 2.0
             return [

@@ -81,11 +81,15 @@ class Summary:
         self.frames += 1
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Adds the time of the block to a stage; a stage is timed in one thread."""
+    def timed(self, stage: str, within: str | None = None) -> Iterator[None]:
+        """Adds the time of the block to a stage, each of which is timed in one thread; takes it
+        from the stage `within` which the block runs."""
         start = time.perf_counter()
         yield
-        self.seconds[stage] += time.perf_counter() - start
+        spent = time.perf_counter() - start
+        self.seconds[stage] += spent
+        if within is not None:
+            self.seconds[within] -= spent
 
     def timed_items(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The same items, the time that each takes to come added to a stage."""
