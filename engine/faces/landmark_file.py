@@ -26,6 +26,7 @@ from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.detection import Detection, Points
 
 VERSION = 1
+DECIMALS = 3
 
 # Start and duration in seconds, None for all the rest.
 Part = tuple[float, float | None]
@@ -187,4 +188,4 @@ def _as_json(face: Detection) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
-    return round(float(value), 3) if math.isfinite(value) else math.nan
+    return round(float(value), DECIMALS) if math.isfinite(value) else math.nan

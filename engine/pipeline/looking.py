@@ -14,7 +14,7 @@ from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.analysis import AnalysedFrame, Analysis
 from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions
 from keeprt.engine.faces.detection import Detection, Detector, Rgb
-from keeprt.engine.faces.landmark_file import FrameFaces, LandmarkWriter, read_landmarks
+from keeprt.engine.faces.landmark_file import DECIMALS, FrameFaces, LandmarkWriter, read_landmarks
 from keeprt.engine.media import SourceFrame, VideoInfo
 from keeprt.engine.pipeline.native import small_rgb, yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
@@ -99,7 +99,10 @@ def load_detector(options: RestoreOptions) -> Detector:
 
 
 class _FullSize:
-    """A detector that looks at a smaller picture and answers in pixels of the whole frame."""
+    """A detector that looks at a smaller picture and answers in pixels of the whole frame.
+
+    Answers are rounded as a landmark file rounds them: what it is reused for is then the same.
+    """
 
     def __init__(self, detector: Detector, size: tuple[int, int], summary: Summary) -> None:
         self._detector, self._size, self._summary = detector, np.array(size), summary
@@ -111,8 +114,8 @@ class _FullSize:
             return [
                 replace(
                     face,
-                    box=face.box * np.tile(factor, 2) + np.tile(shift, 2),
-                    landmarks=face.landmarks * factor + shift,
+                    box=np.round(face.box * np.tile(factor, 2) + np.tile(shift, 2), DECIMALS),
+                    landmarks=np.round(face.landmarks * factor + shift, DECIMALS),
                 )
                 for face in self._detector.detect(rgb)
             ]

@@ -17,7 +17,7 @@ from keeprt.engine.pipeline.stages import Stages
 DEADLINE_S = 20.0
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     pass
 
 
@@ -49,7 +49,7 @@ def in_time(work: Callable[[], object]) -> None:
 def plus_one(items: Iterable[int], fails_at: int | None = None) -> Iterator[int]:
     for n, item in enumerate(items):
         if n == fails_at:
-            raise Broken(f"at {n}")
+            raise BrokenError(f"at {n}")
         yield item + 1
 
 
@@ -65,7 +65,7 @@ def run_chain(
             items = stages.ahead(plus_one(items, at if failing == number else None), capacity)
         for n, item in enumerate(items):
             if failing == len(capacities) + 1 and n == at:
-                raise Broken("in the block")
+                raise BrokenError("in the block")
             done.append(item)
     return done
 
@@ -87,7 +87,7 @@ def test_an_error_anywhere_ends_all_and_is_the_one_raised(
 ) -> None:
     def work() -> None:
         if failing <= len(capacities) + 1 and at < length:
-            with pytest.raises(Broken):
+            with pytest.raises(BrokenError):
                 run_chain(length, capacities, failing, at)
         else:
             assert len(run_chain(length, capacities, failing, at)) == length
@@ -119,10 +119,10 @@ def test_the_first_error_is_reported_not_the_ones_that_follow() -> None:
     def source() -> Iterator[int]:
         yield 1
         broken.set()
-        raise Broken("first")
+        raise BrokenError("first")
 
     def work() -> None:
-        with pytest.raises(Broken, match="first"), Stages() as stages:
+        with pytest.raises(BrokenError, match="first"), Stages() as stages:
             for _ in stages.ahead(source()):
                 broken.wait()
                 time.sleep(0.05)
@@ -141,10 +141,10 @@ def test_an_error_stops_a_producer_that_waits_for_room() -> None:
             ended.set()
 
     def work() -> None:
-        with pytest.raises(Broken), Stages() as stages:
+        with pytest.raises(BrokenError), Stages() as stages:
             for _ in stages.ahead(plus_one(stages.ahead(source(), 1)), 1):
                 time.sleep(0.05)
-                raise Broken
+                raise BrokenError
 
     in_time(work)
     assert ended.is_set()
@@ -153,11 +153,11 @@ def test_an_error_stops_a_producer_that_waits_for_room() -> None:
 def test_an_error_ends_a_consumer_that_waits_for_items() -> None:
     def source() -> Iterator[int]:
         time.sleep(0.1)
-        raise Broken("early")
+        raise BrokenError("early")
         yield 0
 
     def work() -> None:
-        with pytest.raises(Broken, match="early"), Stages() as stages:
+        with pytest.raises(BrokenError, match="early"), Stages() as stages:
             list(stages.ahead(plus_one(stages.ahead(plus_one(stages.ahead(source()))))))
 
     in_time(work)
@@ -191,9 +191,9 @@ def test_causes_of_errors_are_kept() -> None:
         try:
             raise ValueError("cause")
         except ValueError as error:
-            raise Broken("effect") from error
+            raise BrokenError("effect") from error
         yield 0
 
-    with pytest.raises(Broken) as raised, Stages() as stages:
+    with pytest.raises(BrokenError) as raised, Stages() as stages:
         list(stages.ahead(source()))
     assert isinstance(raised.value.__cause__, ValueError)
