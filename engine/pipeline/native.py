@@ -14,8 +14,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from keeprt.engine.faces.alignment import Affine
 from keeprt.engine.faces.detection import Rgb
 from keeprt.engine.faces.planes import ChromaPlace, Matrix, YuvFormat
-from keeprt.engine.media import ColourTags, Orientation, SourceFrame
-from keeprt.engine.media.info import FULL_RANGE
+from keeprt.engine.media import Orientation, SourceFrame
+from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE
 
 Planes = tuple[npt.NDArray[Any], ...]
 
@@ -48,6 +48,8 @@ _MATRICES: dict[int, Matrix] = {
     9: "bt2020",
     10: "bt2020",
 }
+# PyAV does not tell where a frame's chroma samples lie: what these codecs do, and all others.
+_CENTRED = ("mjpeg", "mpeg1video", "images")
 _MARGIN = 8  # pixels around a region, beyond the reach of any chroma filter
 
 
@@ -63,7 +65,7 @@ def yuv_format(frame: SourceFrame) -> YuvFormat | None:
     if planar is None or matrix is None or planar[2] not in _STEPS:
         return None
     full = bool(planar[1]) or colour.range == FULL_RANGE
-    place: ChromaPlace = "center" if planar[1] or frame.info.is_folder else "left"
+    place: ChromaPlace = "center" if frame.info.codec in _CENTRED else "left"
     return YuvFormat(int(planar[3] or 8), *_STEPS[planar[2]], matrix, full, place)
 
 
@@ -103,12 +105,8 @@ def small_rgb(frame: SourceFrame, form: YuvFormat | None, side: int) -> Rgb:
     never larger. Reduced before it is converted, which takes a twentieth of the time."""
     native, longest = frame.native, max(frame.native.width, frame.native.height)
     if longest > side and form is not None:
-        native = planar(frame)
-        width, height = (max(1, round(s * side / longest)) for s in (native.width, native.height))
-        native = VideoReformatter().reformat(
-            native, width=width, height=height, interpolation=int(Interpolation.AREA)
-        )
-    return _upright_rgb(frame, native)
+        native = _reduced(planar(frame), form, side / longest)
+    return np.asarray(frame.info.orientation.upright(_stored_rgb(frame, native)), np.uint8)
 
 
 def region_rgb(
@@ -117,17 +115,19 @@ def region_rgb(
     """The stored pixels of a rectangle (cut to the frame), uint8 RGB, with the left and top column
     and row that were really taken: a margin is added, and chroma samples are not split."""
     native = planar(frame)
+    # Multiples of 8: of an odd size swscale stretches the chroma.
     left, top = (max(0, edge - _MARGIN) // 8 * 8 for edge in (left, top))
-    right, bottom = min(right + _MARGIN, native.width), min(bottom + _MARGIN, native.height)
-    part = av.VideoFrame(right - left, bottom - top, native.format.name)
+    right, bottom = (-(-(edge + _MARGIN) // 8) * 8 for edge in (right, bottom))
+    right, bottom = min(right, native.width), min(bottom, native.height)
+    part = _frame_like(native, right - left, bottom - top)
+    if part is native:
+        return _stored_rgb(frame, native), 0, 0
     for index, (source, target) in enumerate(
         zip(planes_of(native, form.depth), planes_of(part, form.depth), strict=True)
     ):
         x, y = (left // form.step_x, top // form.step_y) if index else (left, top)
         target[:] = source[y : y + target.shape[0], x : x + target.shape[1]]
-    part.colorspace, part.color_range = native.colorspace, native.color_range
-    rgb = frame.converter.to_rgb(part, _resolved(frame), 8)
-    return np.asarray(rgb, np.uint8), left, top
+    return _stored_rgb(frame, part), left, top
 
 
 def enlarged(native: av.VideoFrame, scale: int) -> av.VideoFrame:
@@ -141,12 +141,35 @@ def enlarged(native: av.VideoFrame, scale: int) -> av.VideoFrame:
     return larger
 
 
-def _upright_rgb(frame: SourceFrame, native: av.VideoFrame) -> Rgb:
-    picture = frame.converter.to_rgb(native, _resolved(frame), 8)
-    return np.asarray(frame.info.orientation.upright(picture), np.uint8)
+def _frame_like(native: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A frame of another size to be filled; itself for its own size. PyAV cannot set where chroma
+    samples lie, but a scaled frame inherits it."""
+    return VideoReformatter().reformat(
+        native, width=width, height=height, interpolation=int(Interpolation.POINT)
+    )
 
 
-def _resolved(frame: SourceFrame) -> ColourTags:
-    """The frame's tags; an unspecified matrix is guessed by the height of the whole frame."""
+def _reduced(native: av.VideoFrame, form: YuvFormat, factor: float) -> av.VideoFrame:
+    """Made smaller by area, with as many chroma samples as luma samples; no colour changes."""
+    name = native.format.name
+    if not name.startswith("gray"):
+        name = "yuv444p" if form.depth == 8 else f"yuv444p{form.depth}le"
+    same_range = FULL_RANGE if form.full_range else LIMITED_RANGE
+    smaller = VideoReformatter().reformat(
+        native,
+        width=max(1, round(native.width * factor)),
+        height=max(1, round(native.height * factor)),
+        format=name,
+        src_color_range=same_range,
+        dst_color_range=same_range,
+        interpolation=int(Interpolation.AREA),
+    )
+    smaller.color_range = same_range
+    return smaller
+
+
+def _stored_rgb(frame: SourceFrame, native: av.VideoFrame) -> Rgb:
+    """As the whole frame would be converted: by its height an unspecified matrix is guessed."""
     colour = frame.colour
-    return dataclasses.replace(colour, matrix=colour.matrix_for(frame.native.height))
+    colour = dataclasses.replace(colour, matrix=colour.matrix_for(frame.native.height))
+    return np.asarray(frame.converter.to_rgb(native, colour, 8), np.uint8)
