@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from keeprt.benchmarks.precision_runs import (
     FrameRecord,
@@ -74,7 +76,7 @@ def study_islands(
 
 @dataclass(frozen=True)
 class _Result:
-    outputs: list[dict[str, np.ndarray]]  # type: ignore[type-arg]
+    outputs: list[dict[str, NDArray[Any]]]
     exact: list[FrameRecord]
     flops: float
     float32_flops: float

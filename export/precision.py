@@ -67,7 +67,7 @@ class _Conversion:
         self.weights = {t.name: t for t in self.graph.initializer if t.data_type == FLOAT}
         self.result = Typed()
         self.computes = self._choose(islands)
-        self.types = {
+        self.types: dict[str, int] = {
             value.name: ONNX_TYPES[border_types[value.name]]
             for value in self.graph.input
             if value.name in self.real

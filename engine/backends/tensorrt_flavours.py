@@ -75,7 +75,7 @@ def resolve_targets(flavour: Flavour, targets: tuple[str, ...]) -> tuple[str, ..
 
 def new_network(trt: Any, builder: Any) -> Any:
     """An empty strongly typed network; TensorRT 10 still asks for it by a flag."""
-    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    flag: Any = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     needs_flag = flag is not None and int(trt.__version__.split(".")[0]) == 10
     return builder.create_network(1 << int(flag) if needs_flag else 0)
 

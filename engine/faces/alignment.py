@@ -1,4 +1,4 @@
-"""The similarity that lays a face on the network's 512 x 512 template, and the crop it cuts."""
+"""The similarity that lays a face on the network's template, and the crop it cuts."""
 
 from typing import cast
 
@@ -28,11 +28,11 @@ FREE_STEP = 2.0
 Affine = npt.NDArray[np.float64]
 
 
-def estimate_transform(landmarks: Points) -> Affine:
+def estimate_transform(landmarks: Points, size: int = FACE_SIZE) -> Affine:
     """Similarity (2, 3) float64 from frame pixels to the template, by least median of squares.
 
-    landmarks: (5, 2) x, y in frame pixels. Raises FaceError if they have no extent or are not
-    finite.
+    landmarks: (5, 2) x, y in frame pixels. size: side of the aligned face; the template is scaled
+    to it. Raises FaceError if the landmarks have no extent or are not finite.
     """
     if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
         raise FaceError(
@@ -41,11 +41,11 @@ def estimate_transform(landmarks: Points) -> Affine:
     affine, _ = cv2.estimateAffinePartial2D(landmarks, TEMPLATE, method=cv2.LMEDS)
     if affine is None or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:, :2])) < 1e-9:
         raise FaceError(f"cannot align landmarks {landmarks.tolist()}: they span no face")
-    return cast(Affine, affine)
+    return cast(Affine, affine * (size / FACE_SIZE))
 
 
-def crop_face(rgb: Rgb, affine: Affine) -> Rgb:
-    """The aligned face, uint8 (512, 512, 3), linear; pixels outside the picture are BORDER_RGB.
+def crop_face(rgb: Rgb, affine: Affine, size: int = FACE_SIZE) -> Rgb:
+    """The aligned face, uint8 (size, size, 3), linear; pixels outside the picture are BORDER_RGB.
 
     The authors' arithmetic up to a step of two frame pixels per crop pixel, where linear
     interpolation still reads every pixel; larger faces (4K close-ups) are smoothed first, or the
@@ -55,15 +55,15 @@ def crop_face(rgb: Rgb, affine: Affine) -> Rgb:
         raise FaceError("cannot crop a face with a transform that is not finite")
     to_frame = invert(affine)
     if footprint(to_frame[:, :2]).max() <= FREE_STEP:
-        return warp(rgb, affine, (FACE_SIZE, FACE_SIZE), BORDER_RGB).astype(np.uint8, copy=False)
-    top, left, part = _surroundings(rgb, to_frame)
+        return warp(rgb, affine, (size, size), BORDER_RGB).astype(np.uint8, copy=False)
+    top, left, part = _surroundings(rgb, to_frame, size)
     to_frame[:, 2] -= (left, top)
-    crop = warp_smoothed(part, to_frame, (FACE_SIZE, FACE_SIZE), BORDER_RGB, FREE_STEP)
+    crop = warp_smoothed(part, to_frame, (size, size), BORDER_RGB, FREE_STEP)
     return crop.astype(np.uint8, copy=False)
 
 
-def _surroundings(rgb: Rgb, to_frame: Affine) -> tuple[int, int, Rgb]:
-    corners = np.array([[0, 0], [0, FACE_SIZE], [FACE_SIZE, 0], [FACE_SIZE, FACE_SIZE]], np.float64)
+def _surroundings(rgb: Rgb, to_frame: Affine, size: int) -> tuple[int, int, Rgb]:
+    corners = np.array([[0, 0], [0, size], [size, 0], [size, size]], np.float64)
     points = corners @ to_frame[:, :2].T + to_frame[:, 2]
     limit = np.array(rgb.shape[1::-1])
     margin = 8

@@ -27,25 +27,31 @@ from keeprt.engine.faces.alignment import FACE_SIZE, Affine
 from keeprt.engine.faces.detection import Rgb
 from keeprt.engine.faces.prefilter import invert, warp_smoothed
 
-# e = 25 of section 15.5 of the model's description, for a face of 512.
-_INSET, _SIGMA, _RADIUS = 26, 8.0, 25
+# Section 15.5 of the model's description with e = 25, for a face of 512; in proportion for others.
+_SIGMA, _RADIUS = 8.0, 25
 _LUMA = (0.2989, 0.5870, 0.1140)
 
 Float32 = npt.NDArray[np.float32]
+RgbPicture = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
     """A restored face and where it belongs.
 
-    restored: (512, 512, 3) RGB, uint8 or float32 0..255. crop: what the network was given, uint8
-    (512, 512, 3) RGB. affine: (2, 3), frame pixels to crop pixels. strength: 0 (nothing) to 1.
+    restored: (S, S, 3) RGB, uint8 or float32 0..255. crop: what the network was given, uint8
+    (S, S, 3) RGB. affine: (2, 3), frame pixels to crop pixels. strength: 0 (nothing) to 1.
     """
 
     restored: npt.NDArray[Any]
     crop: Rgb
     affine: Affine
     strength: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """Side of the aligned face, S."""
+        return len(self.crop)
 
 
 @dataclass(frozen=True)
@@ -67,48 +73,53 @@ class Region:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-@lru_cache(maxsize=1)
-def soft_mask() -> Float32:
-    """(512, 512) float32: 1 from 51 pixels inside the crop's edge, 0 on the edge. Read-only."""
-    box = np.zeros(FACE_SIZE + 2 * _RADIUS)
-    box[_RADIUS + _INSET : -_RADIUS - _INSET] = 1.0
-    kernel = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * _SIGMA**2))
+@lru_cache(maxsize=4)
+def soft_mask(size: int = FACE_SIZE) -> Float32:
+    """(size, size) float32: 1 from a tenth of the side inside the edge, 0 on it. Read-only."""
+    radius, sigma = max(1, round(_RADIUS * size / FACE_SIZE)), _SIGMA * size / FACE_SIZE
+    box = np.zeros(size + 2 * radius)
+    box[2 * radius + 1 : -2 * radius - 1] = 1.0
+    kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
     profile = np.convolve(box, kernel / kernel.sum(), mode="valid")
-    profile[2 * _RADIUS + 1 : -2 * _RADIUS - 1] = 1.0
+    profile[2 * radius + 1 : -2 * radius - 1] = 1.0
     mask = np.outer(profile, profile).astype(np.float32)
     mask.setflags(write=False)
     return mask
 
 
-def composite_rgb(frame: Rgb, patch: Patch, grey: bool = False) -> Region:
-    """Add a patch to an RGB frame, uint8 (H, W, 3), in place; gives the region that was touched.
+def composite_rgb(frame: RgbPicture, patch: Patch, grey: bool = False) -> Region:
+    """Add a patch to an RGB frame, uint8 or uint16 over its whole range, (H, W, 3), in place; gives
+    the region that was touched.
 
     `grey` adds the change of brightness alone, the same to all channels. Raises FaceError for wrong
     shapes.
     """
-    region = touched(patch.affine, frame.shape[:2])
+    region = touched(patch.affine, frame.shape[:2], patch.size)
     if region.empty:
         return region
     change = residual(patch)
+    highest = int(np.iinfo(frame.dtype).max)
+    if highest > 255:
+        change *= highest / 255
     if grey:
         luma = cv2.transform(change, np.array([_LUMA], np.float32))
         change = np.asarray(cv2.merge([luma] * 3), np.float32)
-    add(frame, warp_change(change, patch.affine, region), region, 255)
+    add(frame, warp_change(change, patch.affine, region), region, highest)
     return region
 
 
-def frame_mask(affine: Affine, size: tuple[int, int]) -> Float32:
+def frame_mask(affine: Affine, size: tuple[int, int], face_size: int = FACE_SIZE) -> Float32:
     """The mask as it lies in a frame of `size` = (height, width), float32 0..1."""
     mask = np.zeros(size, np.float32)
-    region = touched(affine, size)
+    region = touched(affine, size, face_size)
     if not region.empty:
-        mask[region.slices] = warp_change(soft_mask(), affine, region)
+        mask[region.slices] = warp_change(soft_mask(face_size), affine, region)
     return mask
 
 
 def residual(patch: Patch) -> Float32:
-    """strength * mask * (restored - crop), (512, 512, 3) float32 in 8-bit levels."""
-    shape = (FACE_SIZE, FACE_SIZE, 3)
+    """strength * mask * (restored - crop), (S, S, 3) float32 in 8-bit levels."""
+    shape = (patch.size, patch.size, 3)
     if patch.restored.shape != shape or patch.crop.shape != shape:
         raise FaceError(
             f"cannot paste a face of {patch.restored.shape} over a crop of {patch.crop.shape}; "
@@ -117,13 +128,15 @@ def residual(patch: Patch) -> Float32:
     if not 0.0 <= patch.strength <= 1.0:
         raise FaceError(f"strength is {patch.strength}; give 0 (nothing) to 1 (the restored face)")
     change = cv2.subtract(patch.restored, patch.crop, dtype=cv2.CV_32F)
-    return np.asarray(cv2.multiply(change, _mask_of_three(), scale=patch.strength), np.float32)
+    return np.asarray(
+        cv2.multiply(change, _mask_of_three(patch.size), scale=patch.strength), np.float32
+    )
 
 
-def touched(affine: Affine, size: tuple[int, int]) -> Region:
-    """The part of a plane of `size` = (height, width) that the mask can reach."""
+def touched(affine: Affine, size: tuple[int, int], face_size: int = FACE_SIZE) -> Region:
+    """The part of a plane of `size` = (height, width) that the mask of a face can reach."""
     to_frame = invert(affine)
-    last = FACE_SIZE - 1
+    last = face_size - 1
     corners = np.array([[0, 0], [0, last], [last, 0], [last, last]], np.float64)
     points = corners @ to_frame[:, :2].T + to_frame[:, 2]
     limit = np.array(size[::-1], np.float64)
@@ -133,7 +146,7 @@ def touched(affine: Affine, size: tuple[int, int]) -> Region:
 
 
 def warp_change(change: Float32, affine: Affine, region: Region) -> Float32:
-    """Lay a change (512, 512[, C]) over a region of the plane that `affine` maps to the crop."""
+    """Lay a change (S, S[, C]) over a region of the plane that `affine` maps to the crop."""
     to_crop = affine.copy()
     to_crop[:, 2] += affine[:, :2] @ (region.left, region.top)
     size = (region.bottom - region.top, region.right - region.left)
@@ -148,6 +161,6 @@ def add(plane: npt.NDArray[Any], change: Float32, region: Region, highest: int) 
     part[...] = result if highest in (0xFF, 0xFFFF) else np.minimum(result, highest)
 
 
-@lru_cache(maxsize=1)
-def _mask_of_three() -> Float32:
-    return np.asarray(cv2.merge([soft_mask()] * 3), np.float32)
+@lru_cache(maxsize=4)
+def _mask_of_three(size: int) -> Float32:
+    return np.asarray(cv2.merge([soft_mask(size)] * 3), np.float32)

@@ -3,7 +3,7 @@
 Line 1 is the header, then one line a frame in order, then the number of frames, so that a file
 that was cut short is noticed:
 
-    {"keeprt_faces": 1, "width": 1920, "height": 1080}
+    {"keeprt_faces": 1, "width": 1920, "height": 1080, "start_s": 0.0, "duration_s": null}
     {"frame": 0, "cut": false, "faces": [{"box": [4], "score": 0.9, "landmarks": [5 x, y]}]}
     {"frame": 1, "cut": false, "faces": null}
     {"frames": 2}
@@ -26,6 +26,11 @@ from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.detection import Detection, Points
 
 VERSION = 1
+DECIMALS = 3
+
+# Start and duration in seconds, None for all the rest.
+Part = tuple[float, float | None]
+WHOLE: Part = (0.0, None)
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,16 @@ class FrameFaces:
 class LandmarkWriter:
     """Use as a context: the file appears under its name when the block ends without an error."""
 
-    def __init__(self, path: Path, width: int, height: int) -> None:
-        """width, height: of the frames, in pixels. Raises FaceError if it cannot be written."""
+    def __init__(self, path: Path, width: int, height: int, part: Part = WHOLE) -> None:
+        """width, height: of the frames, in pixels. part: which of the video's seconds are looked
+        at. Raises FaceError if it cannot be written."""
         self._path, self._part = path, path.with_name(path.name + ".part")
         self._frames = 0
         try:
             self._file = self._part.open("w", encoding="utf-8")
         except OSError as error:
             raise FaceError(f"cannot write landmarks to {path}: {error.strerror}") from error
-        self._line({"keeprt_faces": VERSION, "width": width, "height": height})
+        self._line({"keeprt_faces": VERSION, **_header(width, height, part)})
 
     def write(self, frame: FrameFaces) -> None:
         """Add the next frame."""
@@ -84,11 +90,11 @@ class LandmarkWriter:
             ) from error
 
 
-def read_landmarks(path: Path, width: int, height: int) -> Iterator[FrameFaces]:
+def read_landmarks(path: Path, width: int, height: int, part: Part = WHOLE) -> Iterator[FrameFaces]:
     """The frames of a file in order, read as they are asked for.
 
     Raises FaceError, naming the line, for a file that is missing, damaged, cut short, of another
-    version, or made from a video of another size.
+    version, or made from a video of another size or from another part of it.
     """
     try:
         file = path.open(encoding="utf-8")
@@ -97,7 +103,7 @@ def read_landmarks(path: Path, width: int, height: int) -> Iterator[FrameFaces]:
     with file:
         lines = enumerate(file, start=1)
         header = _parse(path, *next(lines, (1, "")))
-        _check_header(path, header, width, height)
+        _check_header(path, header, _header(width, height, part))
         frames = 0
         for number, line in lines:
             value = _parse(path, number, line)
@@ -112,13 +118,24 @@ def read_landmarks(path: Path, width: int, height: int) -> Iterator[FrameFaces]:
     raise FaceError(f"{path} is cut short after {frames} frames; detect again")
 
 
-def _check_header(path: Path, header: dict[str, Any], width: int, height: int) -> None:
+def _header(width: int, height: int, part: Part) -> dict[str, Any]:
+    return {"width": width, "height": height, "start_s": float(part[0]), "duration_s": part[1]}
+
+
+def _check_header(path: Path, header: dict[str, Any], expected: dict[str, Any]) -> None:
     if header.get("keeprt_faces") != VERSION:
         raise FaceError(f"{path} holds no landmarks of version {VERSION}; detect again")
-    size = (header.get("width"), header.get("height"))
-    if size != (width, height):
+    size, wanted = ((h.get("width"), h.get("height")) for h in (header, expected))
+    if size != wanted:
         raise FaceError(
-            f"{path} belongs to a video of {size[0]}x{size[1]}, this one has {width}x{height}"
+            f"{path} belongs to a video of {size[0]}x{size[1]}, "
+            f"this one has {wanted[0]}x{wanted[1]}"
+        )
+    part, wanted = ((h.get("start_s"), h.get("duration_s")) for h in (header, expected))
+    if part != wanted:
+        raise FaceError(
+            f"{path} belongs to another part of the video: start {part[0]} s, duration "
+            f"{part[1] or 'all'}; give the same, or another file"
         )
 
 
@@ -171,4 +188,4 @@ def _as_json(face: Detection) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
-    return round(float(value), 3) if math.isfinite(value) else math.nan
+    return round(float(value), DECIMALS) if math.isfinite(value) else math.nan

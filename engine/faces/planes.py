@@ -25,13 +25,16 @@ from keeprt.engine.faces.compositing import (
     warp_change,
 )
 
-Matrix = Literal["bt601", "bt709", "bt2020"]
+Matrix = Literal["bt601", "bt709", "bt2020", "fcc", "smpte240m"]
 ChromaPlace = Literal["left", "center", "topleft"]
-# Kr, Kb of ITU-R BT.601-7, BT.709-6 and BT.2020-2 (non-constant luminance).
+# Kr, Kb of ITU-R BT.601-7, BT.709-6 and BT.2020-2 (non-constant luminance), and of the two historic
+# matrices of ITU-T H.273.
 _WEIGHTS: dict[Matrix, tuple[float, float]] = {
     "bt601": (0.299, 0.114),
     "bt709": (0.2126, 0.0722),
     "bt2020": (0.2627, 0.0593),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
 }
 
 
@@ -77,7 +80,7 @@ def composite_planes(
     """
     _check_planes(planes, form)
     luma = planes[0]
-    region = touched(patch.affine, luma.shape)
+    region = touched(patch.affine, luma.shape, patch.size)
     if region.empty:
         return region
     highest = (1 << form.depth) - 1
@@ -108,7 +111,7 @@ def chroma_transform(affine: Affine, form: YuvFormat) -> Affine:
 def _add_chroma(
     planes: tuple[npt.NDArray[Any], ...], change: Float32, affine: Affine, highest: int
 ) -> None:
-    region = touched(affine, planes[0].shape)
+    region = touched(affine, planes[0].shape, len(change))
     if region.empty:
         return
     for plane, part in zip(planes, cv2.split(warp_change(change, affine, region)), strict=True):

@@ -139,4 +139,4 @@ def test_planes_that_do_not_fit_are_refused():
     with pytest.raises(FaceError, match="depths"):
         YuvFormat(7)
     with pytest.raises(FaceError, match="matrix"):
-        YuvFormat(8, matrix="smpte240m")  # type: ignore[arg-type]
+        YuvFormat(8, matrix="ycgco")  # type: ignore[arg-type]
