@@ -43,12 +43,13 @@ FACE_SIDES = (180, 360, 720)  # pixels of the frame that the aligned square cove
 
 def made_clip(path: Path, frames: int) -> Path:
     """One real face, from scikit-image, that drifts over soft texture in 1080p."""
-    from skimage.data import astronaut
+    from skimage import data
 
     noise = np.random.RandomState(0).standard_normal((HEIGHT // 16, WIDTH // 16, 3))
     soft = cv2.resize(noise.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     scene = np.clip(110 + 30 * soft, 0, 255).astype(np.uint8)
-    head = cv2.resize(astronaut()[:240, 110:350], (480, 480), interpolation=cv2.INTER_CUBIC)
+    portrait: NDArray[np.uint8] = data.astronaut()  # type: ignore[no-untyped-call]
+    head = cv2.resize(portrait[:240, 110:350], (480, 480), interpolation=cv2.INTER_CUBIC)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, width=WIDTH, height=HEIGHT)
         for n in range(frames):
