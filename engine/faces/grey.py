@@ -1,10 +1,18 @@
 """Whether a picture has no colour: then a restored face must not bring any (section 15.2)."""
 
+from typing import Any
+
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from keeprt.engine.faces.detection import Rgb
+from keeprt.engine.faces.planes import YuvFormat, rgb_matrix
 
 _ENTER, _LEAVE = 10.0, 15.0
+_STEP = 4  # every so many chroma samples, in rows and in columns, say enough
+# B - G, G - R, R - B of R, G, B.
+_DIFFERENCES = np.array([[0.0, -1.0, 1.0], [-1.0, 1.0, 0.0], [1.0, 0.0, -1.0]])
 
 
 def colour_variance(rgb: Rgb) -> float:
@@ -17,7 +25,18 @@ def colour_variance(rgb: Rgb) -> float:
     return sum(deviation**2 for deviation in deviations) / 3
 
 
-def is_grey(rgb: Rgb, was_grey: bool = False) -> bool:
+def chroma_variance(planes: tuple[npt.NDArray[Any], ...], form: YuvFormat) -> float:
+    """`colour_variance` of planar YUV without a conversion, from a part of the chroma samples: the
+    three differences are linear in Cb and Cr. 0 for grey video."""
+    if len(planes) == 1:
+        return 0.0
+    samples = np.stack([plane[::_STEP, ::_STEP].ravel() for plane in planes[1:]])
+    covariance = np.cov(samples, bias=True)
+    linear = _DIFFERENCES @ rgb_matrix(form)[:, 1:]
+    return float(np.trace(linear @ covariance @ linear.T)) / 3
+
+
+def is_grey(variance: float, was_grey: bool = False) -> bool:
     """The authors' test, a colour variance of at most 10; in a shot that was grey, at most 15, so
     that a frame near the threshold does not flicker between grey and coloured faces."""
-    return colour_variance(rgb) <= (_LEAVE if was_grey else _ENTER)
+    return variance <= (_LEAVE if was_grey else _ENTER)

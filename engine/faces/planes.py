@@ -122,6 +122,11 @@ def _transformed(patch: Patch, matrix: Float32) -> Float32:
     return np.asarray(cv2.transform(residual(patch), matrix), np.float32)
 
 
+def rgb_matrix(form: YuvFormat) -> npt.NDArray[np.float64]:
+    """(3, 3): code value differences of Y, Cb, Cr to 8-bit full-range RGB differences."""
+    return np.asarray(np.linalg.inv(_matrix(form).astype(np.float64)), np.float64)
+
+
 def _matrix(form: YuvFormat) -> Float32:
     """(3, 3): 8-bit full-range RGB differences to code value differences of Y, Cb, Cr."""
     kr, kb = _WEIGHTS[form.matrix]

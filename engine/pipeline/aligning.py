@@ -10,36 +10,42 @@ import numpy as np
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import Affine, crop_face, estimate_transform
 from keeprt.engine.faces.detection import Points, Rgb
-from keeprt.engine.faces.grey import is_grey
+from keeprt.engine.faces.grey import chroma_variance, colour_variance, is_grey
 from keeprt.engine.faces.planes import YuvFormat
 from keeprt.engine.faces.prefilter import footprint, invert
 from keeprt.engine.media import SourceFrame
-from keeprt.engine.pipeline.native import region_rgb, small_rgb, stored_affine, yuv_format
+from keeprt.engine.pipeline.native import (
+    planar,
+    planes_of,
+    stored_affine,
+    yuv_format,
+)
+from keeprt.engine.pipeline.pictures import Pictures
 from keeprt.engine.pipeline.work import AlignedFace, FrameWork, Summary
 
 log = logging.getLogger(__name__)
 
-_GREY_SIDE = 640
-
 
 def align(works: Iterable[FrameWork], face_size: int, summary: Summary) -> Iterator[FrameWork]:
     """The same frames with the aligned crops of their faces, (face_size, face_size, 3)."""
-    grey = False
+    grey, pictures = False, Pictures()
     for work in works:
         with summary.timed("align"):
             form = yuv_format(work.frame)
             grey = grey and not work.cut
             if work.found:
-                work.grey = grey = is_grey(small_rgb(work.frame, form, _GREY_SIDE), grey)
+                work.grey = grey = is_grey(_colour_variance(work.frame, form), grey)
             for found in work.found:
                 affine = _transform(work, found.landmarks, face_size)
                 if affine is not None:
-                    crop = crop_of(work.frame, form, affine, face_size)
+                    crop = crop_of(work.frame, form, affine, face_size, pictures)
                     work.faces.append(AlignedFace(found, affine, crop))
         yield work
 
 
-def crop_of(frame: SourceFrame, form: YuvFormat | None, affine: Affine, size: int) -> Rgb:
+def crop_of(
+    frame: SourceFrame, form: YuvFormat | None, affine: Affine, size: int, pictures: Pictures
+) -> Rgb:
     """The aligned face as `crop_face` cuts it from the whole upright picture."""
     if form is None:
         return crop_face(frame.rgb(), affine, size)
@@ -47,10 +53,16 @@ def crop_of(frame: SourceFrame, form: YuvFormat | None, affine: Affine, size: in
     left, top, right, bottom = _reach(affine, size, frame)
     if right <= left or bottom <= top:
         return crop_face(frame.rgb(), affine, size)
-    rgb, left, top = region_rgb(frame, form, left, top, right, bottom)
+    rgb, left, top = pictures.region(frame, form, left, top, right, bottom)
     moved = affine.copy()
     moved[:, 2] += affine[:, :2] @ (left, top)
     return crop_face(rgb, moved, size)
+
+
+def _colour_variance(frame: SourceFrame, form: YuvFormat | None) -> float:
+    if form is None:
+        return colour_variance(frame.rgb())
+    return chroma_variance(planes_of(planar(frame), form.depth), form)
 
 
 def _reach(affine: Affine, size: int, frame: SourceFrame) -> tuple[int, int, int, int]:

@@ -16,8 +16,9 @@ from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions
 from keeprt.engine.faces.detection import Detection, Detector, Rgb
 from keeprt.engine.faces.landmark_file import DECIMALS, FrameFaces, LandmarkWriter, read_landmarks
 from keeprt.engine.media import SourceFrame, VideoInfo
-from keeprt.engine.pipeline.native import small_rgb, yuv_format
+from keeprt.engine.pipeline.native import yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
+from keeprt.engine.pipeline.pictures import Pictures
 from keeprt.engine.pipeline.work import FrameWork, Summary
 
 
@@ -33,7 +34,7 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
         part = (options.start_s, options.duration_s)
         self._side, self._summary = options.detect_side, summary
         self._known: Iterator[FrameFaces] | None = None
-        self._path = options.landmarks
+        self._path, self._pictures = options.landmarks, Pictures()
         self._writer: AbstractContextManager[LandmarkWriter | None] = nullcontext()
         self._file: LandmarkWriter | None = None
         detector: Detector | None = None
@@ -61,13 +62,15 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
                 ready = self._push(frame)
             for found in ready:
                 yield FrameWork(waiting.popleft(), found.faces, found.cut)
-        for found in self._finish():
+        with self._summary.timed("track"):
+            rest = self._finish()
+        for found in rest:
             yield FrameWork(waiting.popleft(), found.faces, found.cut)
 
     def _push(self, frame: SourceFrame) -> list[AnalysedFrame]:
         if self._known is None:
             with self._summary.timed("shrink", within="track"):
-                picture = small_rgb(frame, yuv_format(frame), self._side)
+                picture = self._pictures.small(frame, yuv_format(frame), self._side)
             return self._analysis.push(picture)
         known = next(self._known, None)
         if known is None:

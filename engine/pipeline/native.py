@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from keeprt.engine.faces.alignment import Affine
-from keeprt.engine.faces.detection import Rgb
 from keeprt.engine.faces.planes import ChromaPlace, Matrix, YuvFormat
 from keeprt.engine.media import Orientation, SourceFrame
-from keeprt.engine.media.info import FULL_RANGE, LIMITED_RANGE
+from keeprt.engine.media.info import FULL_RANGE
 
 Planes = tuple[npt.NDArray[Any], ...]
 
@@ -50,7 +47,6 @@ _MATRICES: dict[int, Matrix] = {
 }
 # PyAV does not tell where a frame's chroma samples lie: what these codecs do, and all others.
 _CENTRED = ("mjpeg", "mpeg1video", "images")
-_MARGIN = 8  # pixels around a region, beyond the reach of any chroma filter
 
 
 def yuv_format(frame: SourceFrame) -> YuvFormat | None:
@@ -98,78 +94,3 @@ def stored_affine(affine: Affine, orientation: Orientation, upright: tuple[int, 
             turn[axis] = -turn[axis]
             turn[axis, 2] += upright[axis] - 1
     return affine @ turn
-
-
-def small_rgb(frame: SourceFrame, form: YuvFormat | None, side: int) -> Rgb:
-    """The upright picture made smaller by area until its longer side is `side`, uint8 (h, w, 3);
-    never larger. Reduced before it is converted, which takes a twentieth of the time."""
-    native, longest = frame.native, max(frame.native.width, frame.native.height)
-    if longest > side and form is not None:
-        native = _reduced(planar(frame), form, side / longest)
-    return np.asarray(frame.info.orientation.upright(_stored_rgb(frame, native)), np.uint8)
-
-
-def region_rgb(
-    frame: SourceFrame, form: YuvFormat, left: int, top: int, right: int, bottom: int
-) -> tuple[Rgb, int, int]:
-    """The stored pixels of a rectangle (cut to the frame), uint8 RGB, with the left and top column
-    and row that were really taken: a margin is added, and chroma samples are not split."""
-    native = planar(frame)
-    # Multiples of 8: of an odd size swscale stretches the chroma.
-    left, top = (max(0, edge - _MARGIN) // 8 * 8 for edge in (left, top))
-    right, bottom = (-(-(edge + _MARGIN) // 8) * 8 for edge in (right, bottom))
-    right, bottom = min(right, native.width), min(bottom, native.height)
-    part = _frame_like(native, right - left, bottom - top)
-    if part is native:
-        return _stored_rgb(frame, native), 0, 0
-    for index, (source, target) in enumerate(
-        zip(planes_of(native, form.depth), planes_of(part, form.depth), strict=True)
-    ):
-        x, y = (left // form.step_x, top // form.step_y) if index else (left, top)
-        target[:] = source[y : y + target.shape[0], x : x + target.shape[1]]
-    return _stored_rgb(frame, part), left, top
-
-
-def enlarged(native: av.VideoFrame, scale: int) -> av.VideoFrame:
-    """The frame so many times larger, by Lanczos, in its own format and at its own time."""
-    flags = int(Interpolation.LANCZOS | Interpolation.ACCURATE_RND)
-    larger = VideoReformatter().reformat(
-        native, width=native.width * scale, height=native.height * scale, interpolation=flags
-    )
-    larger.pts, larger.time_base = native.pts, native.time_base
-    larger.duration = native.duration
-    return larger
-
-
-def _frame_like(native: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    """A frame of another size to be filled; itself for its own size. PyAV cannot set where chroma
-    samples lie, but a scaled frame inherits it."""
-    return VideoReformatter().reformat(
-        native, width=width, height=height, interpolation=int(Interpolation.POINT)
-    )
-
-
-def _reduced(native: av.VideoFrame, form: YuvFormat, factor: float) -> av.VideoFrame:
-    """Made smaller by area, with as many chroma samples as luma samples; no colour changes."""
-    name = native.format.name
-    if not name.startswith("gray"):
-        name = "yuv444p" if form.depth == 8 else f"yuv444p{form.depth}le"
-    same_range = FULL_RANGE if form.full_range else LIMITED_RANGE
-    smaller = VideoReformatter().reformat(
-        native,
-        width=max(1, round(native.width * factor)),
-        height=max(1, round(native.height * factor)),
-        format=name,
-        src_color_range=same_range,
-        dst_color_range=same_range,
-        interpolation=int(Interpolation.AREA),
-    )
-    smaller.color_range = same_range
-    return smaller
-
-
-def _stored_rgb(frame: SourceFrame, native: av.VideoFrame) -> Rgb:
-    """As the whole frame would be converted: by its height an unspecified matrix is guessed."""
-    colour = frame.colour
-    colour = dataclasses.replace(colour, matrix=colour.matrix_for(frame.native.height))
-    return np.asarray(frame.converter.to_rgb(native, colour, 8), np.uint8)

@@ -18,8 +18,9 @@ from keeprt.engine.faces.drawing import draw_faces
 from keeprt.engine.faces.planes import YuvFormat, composite_planes
 from keeprt.engine.faces.timeline import TrackedFace
 from keeprt.engine.media import Sink
-from keeprt.engine.pipeline.native import enlarged, planar, planes_of, stored_affine, yuv_format
+from keeprt.engine.pipeline.native import planar, planes_of, stored_affine, yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
+from keeprt.engine.pipeline.pictures import Pictures
 from keeprt.engine.pipeline.upscaler import Upscaler
 from keeprt.engine.pipeline.work import AlignedFace, FrameWork, Summary
 
@@ -32,6 +33,7 @@ class Painter:
     ) -> None:
         self._sink, self._options = sink, options
         self._upscaler, self._summary = upscaler, summary
+        self._pictures = Pictures()
 
     def paint(self, work: FrameWork) -> None:
         """One frame, in order. Changes the decoded frame that it is given."""
@@ -57,7 +59,9 @@ class Painter:
     def _paint_planes(self, work: FrameWork, form: YuvFormat) -> av.VideoFrame:
         """The frame's code values outside the masks stay what the decoder gave."""
         frame, scale = work.frame, self._options.scale
-        native = planar(frame) if scale == 1 else enlarged(planar(frame), scale)
+        native = planar(frame)
+        if scale > 1:
+            native = self._pictures.enlarged(native, scale)
         if not work.faces:
             return native
         native.make_writable()  # the decoder may still predict from it

@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.faces.alignment import crop_face, estimate_transform
-from keeprt.engine.faces.grey import colour_variance, is_grey
+from keeprt.engine.faces.grey import chroma_variance, colour_variance, is_grey
 from keeprt.engine.faces.planes import YuvFormat
 from keeprt.engine.media import Orientation, SourceFrame, open_source
 from keeprt.engine.pipeline.aligning import crop_of
-from keeprt.engine.pipeline.native import small_rgb, stored_affine, yuv_format
+from keeprt.engine.pipeline.native import (
+    planar,
+    planes_of,
+    stored_affine,
+    yuv_format,
+)
+from keeprt.engine.pipeline.pictures import Pictures
 from keeprt.engine.pipeline.restoring import restore_stream
 from keeprt.engine.pipeline.upscaler import TILE, Upscaler
 from keeprt.engine.pipeline.work import AlignedFace, FrameWork, Summary
@@ -52,11 +58,11 @@ def test_a_crop_from_its_region_is_the_crop_from_the_frame(
     tmp_path: Path, pixel_format: str, rotation: int
 ) -> None:
     frame = frame_of(tmp_path, pixel_format, rotation_ccw=rotation)
-    form = yuv_format(frame)
+    form, pictures = yuv_format(frame), Pictures()
     assert form is not None
     for left, top, side in ((150, 90, 140), (-50, 80, 140), (250, 160, 150), (-20, -20, 420)):
         affine = estimate_transform(astronaut_at(left, top, side).landmarks, 128)
-        crop = crop_of(frame, form, affine, 128)
+        crop = crop_of(frame, form, affine, 128, pictures)
         whole = crop_face(frame.rgb(), affine, 128)
         # One level: a moved or turned warp rounds its steps of 1/32 pixel another way.
         assert np.abs(crop.astype(int) - whole).max() <= 1
@@ -83,13 +89,13 @@ def test_stored_affine_follows_every_orientation(
 @pytest.mark.parametrize("pixel_format", [*FORMATS, "bgr24"])
 def test_the_small_picture_is_the_picture_made_smaller(tmp_path: Path, pixel_format: str) -> None:
     frame = frame_of(tmp_path, pixel_format)
-    small = small_rgb(frame, yuv_format(frame), 105)
+    small = Pictures().small(frame, yuv_format(frame), 105)
     expected = cv2.resize(frame.rgb(), (105, 75), interpolation=cv2.INTER_AREA)
     if pixel_format == "bgr24":  # no planes to reduce: the detector will
         expected = frame.rgb()
     assert small.shape == expected.shape
     assert np.abs(small.astype(int) - expected).mean() < 1.5
-    assert small_rgb(frame, yuv_format(frame), 2000).shape == frame.rgb().shape
+    assert Pictures().small(frame, yuv_format(frame), 2000).shape == frame.rgb().shape
 
 
 def test_what_is_known_of_formats(tmp_path: Path) -> None:
@@ -108,8 +114,8 @@ def test_what_is_known_of_formats(tmp_path: Path) -> None:
 
 def test_grey_is_told_from_colour_without_flicker() -> None:
     grey = np.repeat(background(90, 160)[..., :1], 3, 2)
-    assert colour_variance(grey) == 0.0 and is_grey(grey)
-    assert not is_grey(background(90, 160))
+    assert colour_variance(grey) == 0.0
+    assert colour_variance(background(90, 160)) > 100
     noise = np.random.RandomState(0).standard_normal(grey.shape) * 2.5
     nearly = np.clip(grey + noise, 0, 255).astype(np.uint8)
     blue, green, red = (nearly[..., c].astype(float) for c in (2, 1, 0))
@@ -117,7 +123,21 @@ def test_grey_is_told_from_colour_without_flicker() -> None:
     authors = np.mean([difference.var() for difference in differences])
     assert colour_variance(nearly) == pytest.approx(authors, rel=1e-6)
     assert 10 < authors < 15
-    assert not is_grey(nearly) and is_grey(nearly, was_grey=True)
+    assert not is_grey(authors) and is_grey(authors, was_grey=True)
+    assert is_grey(9.9) and not is_grey(15.1, was_grey=True)
+
+
+@pytest.mark.parametrize("colour", [(1, 1, 1, 1), (5, 2, 5, 5), (9, 1, 9, 16)])
+@pytest.mark.parametrize("pixel_format", ["yuv444p", "yuv422p10le", "gray"])
+def test_colour_is_told_from_chroma_samples(
+    tmp_path: Path, pixel_format: str, colour: tuple[int, int, int, int]
+) -> None:
+    weak = (0.85 * background(300, 420)[..., :1] + 0.15 * background(300, 420)).astype(np.uint8)
+    frame = first_frame(write_clip(tmp_path / "in.mkv", [weak], pixel_format, colour=colour))
+    form = yuv_format(frame)
+    assert form is not None
+    measured = chroma_variance(planes_of(planar(frame), form.depth), form)
+    assert measured == pytest.approx(colour_variance(frame.rgb()), rel=0.2, abs=0.5)
 
 
 def test_a_state_begins_anew_after_a_gap_and_at_a_cut(tiny_bundle: Path) -> None:
