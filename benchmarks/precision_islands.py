@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 
 from keeprt.benchmarks.precision_runs import (
+    Array,
     FrameRecord,
     end_point_error,
     relative,
@@ -74,15 +76,13 @@ def study_islands(
 
 @dataclass(frozen=True)
 class _Result:
-    outputs: list[dict[str, np.ndarray]]  # type: ignore[type-arg]
+    outputs: list[dict[str, Array]]
     exact: list[FrameRecord]
     flops: float
     float32_flops: float
 
 
 def _relevant(islands: Iterable[Island], subgraph: str) -> tuple[Island, ...]:
-    import re
-
     return tuple(island for island in islands if re.fullmatch(island.subgraph, subgraph))
 
 

@@ -128,7 +128,7 @@ def _module(subject: str, module: str, extra: str, purpose: str) -> Finding:
 def _video(load: Callable[[str], object] = ctypes.CDLL) -> list[Finding]:
     import av
 
-    codecs = {
+    codecs: dict[str, list[str]] = {
         "NVENC": [n for n in ("h264_nvenc", "hevc_nvenc", "av1_nvenc") if n in av.codecs_available],
         "NVDEC": [n for n in ("h264_cuvid", "hevc_cuvid", "av1_cuvid") if n in av.codecs_available],
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 
 import onnx
 from onnx import TensorProto
 
-TYPE_NAMES = {
+TYPE_NAMES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",
     TensorProto.BFLOAT16: "bfloat16",
@@ -23,7 +23,7 @@ def gflop_by_type(model: onnx.ModelProto, axes: Mapping[str, int]) -> dict[str, 
 
     `axes` sizes the free axes; a multiply-accumulate counts as 2, all other nodes as nothing.
     """
-    total: Counter[str] = Counter()
+    total: dict[str, float] = defaultdict(float)
     for _, kind, flop in node_flops(model, axes):
         total[kind] += flop
     return {kind: flop / 1e9 for kind, flop in sorted(total.items())}
