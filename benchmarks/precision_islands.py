@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from keeprt.benchmarks.precision_runs import (
+    Array,
     FrameRecord,
     end_point_error,
     relative,
@@ -76,15 +76,13 @@ def study_islands(
 
 @dataclass(frozen=True)
 class _Result:
-    outputs: list[dict[str, NDArray[Any]]]
+    outputs: list[dict[str, Array]]
     exact: list[FrameRecord]
     flops: float
     float32_flops: float
 
 
 def _relevant(islands: Iterable[Island], subgraph: str) -> tuple[Island, ...]:
-    import re
-
     return tuple(island for island in islands if re.fullmatch(island.subgraph, subgraph))
 
 

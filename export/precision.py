@@ -12,7 +12,7 @@ from keeprt.export.precision_islands import Island, island_of
 from keeprt.export.precision_weights import HalfWeights, to_half
 
 FLOAT = TensorProto.FLOAT
-ONNX_TYPES = {
+ONNX_TYPES: dict[str, int] = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
     "bfloat16": TensorProto.BFLOAT16,

@@ -23,7 +23,7 @@ def gflop_by_type(model: onnx.ModelProto, axes: Mapping[str, int]) -> dict[str, 
 
     `axes` sizes the free axes; a multiply-accumulate counts as 2, all other nodes as nothing.
     """
-    total: defaultdict[str, float] = defaultdict(float)
+    total: dict[str, float] = defaultdict(float)
     for _, kind, flop in node_flops(model, axes):
         total[kind] += flop
     return {kind: flop / 1e9 for kind, flop in sorted(total.items())}

@@ -83,6 +83,8 @@ def build_plan(trt: Any, flavour: Flavour, job: Job, on_step: OnStep) -> BuiltPl
     if not parser.parse(job.graph):
         reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
         raise BackendError(f"{flavour.module} cannot read {job.spec.file}: {reason}")
+    if not network.num_layers:  # the parser takes some bytes that are no graph for an empty one
+        raise BackendError(f"{flavour.module} cannot read {job.spec.file}: no graph in it")
     layers = check_network(network, job.name, job.spec, job.precision)
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and float32 would mean 10 bits

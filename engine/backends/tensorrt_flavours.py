@@ -75,9 +75,10 @@ def resolve_targets(flavour: Flavour, targets: tuple[str, ...]) -> tuple[str, ..
 
 def new_network(trt: Any, builder: Any) -> Any:
     """An empty strongly typed network; TensorRT 10 still asks for it by a flag."""
-    flag: Any = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
-    needs_flag = flag is not None and int(trt.__version__.split(".")[0]) == 10
-    return builder.create_network(1 << int(flag) if needs_flag else 0)
+    flags = trt.NetworkDefinitionCreationFlag
+    # TensorRT-RTX, whose versions count on their own from 1, never had another kind of network.
+    needs_flag = trt.__version__.startswith("10.") and hasattr(flags, "STRONGLY_TYPED")
+    return builder.create_network(1 << int(flags.STRONGLY_TYPED) if needs_flag else 0)
 
 
 def set_targets(trt: Any, flavour: Flavour, config: Any, targets: tuple[str, ...]) -> None:
