@@ -25,6 +25,7 @@ from keeprt.engine.cpu_device import CpuDevice
 from keeprt.engine.frame_graph import FrameGraph
 from keeprt.engine.operations import Infer, Outside, Place, View, Warp, Work
 from keeprt.engine.plan import Plan, overlapped_plan
+from keeprt.engine.segments import segments_of
 
 from ..networks import faces
 from .borders import released_borders
@@ -164,6 +165,20 @@ def reach(order: tuple[Any, ...]) -> int:
             newest[node.lane] = frames[node]
             drift = max(drift, newest["ahead"] - newest["chain"])
     return drift
+
+
+def test_lane_by_lane_gives_the_same_bytes() -> None:
+    """A lane's share of a frame at a time, as CUDA graphs are launched."""
+    by_name = {(step.frame, step.operation.name): step for step in STEPS}
+    frames = [[s.operation for s in STEPS if s.frame == index] for index in range(len(HELD))]
+    order = [
+        by_name[index, op.name]
+        for index, frame in enumerate(frames)
+        for segment in segments_of(frame, PLAN, index)
+        for op in segment.operations
+    ]
+    assert len(order) == len(STEPS)
+    assert outcome(iter(order)) == IN_ORDER
 
 
 @pytest.mark.parametrize("edge", edges_of(STEPS), ids=name_of)
