@@ -1,8 +1,10 @@
-"""The named buffers of a frame, allocated once; subgraphs that share a name share the memory."""
+"""The named buffers of a frame: type and size of each, as the bundle's borders demand them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime import numpy_dtype
 from keeprt.engine.bundle import Bundle
+from keeprt.engine.operations import Bindings, View
 
 # Where a tensor lives when its name in the subgraph is not the buffer's.
 ALIASES = {
@@ -22,54 +25,83 @@ ALIASES = {
 Array = NDArray[Any]
 
 
-class Buffers:
-    """Flat memory per name, viewed at the shape that the current number of faces needs."""
+@dataclass(frozen=True)
+class BufferSpec:
+    """A buffer's type, its most elements, and for one row per face the shape of a row."""
 
-    def __init__(self, bundle: Bundle, *, faces: int, frames: int, selected: int) -> None:
-        """Allocates every tensor that crosses a border, at the largest sizes of the free axes."""
-        self._subgraphs = bundle.subgraphs
-        self._flat: dict[str, Array] = {}
-        self._row_shapes: dict[str, tuple[int, ...]] = {}
-        axes = {"faces": faces, "frames": frames, "selected": selected}
-        for name, graph in bundle.subgraphs.items():
-            for spec in (*graph.inputs, *graph.outputs):
-                buffer = ALIASES.get((name, spec.name), spec.name)
-                self._reserve(buffer, math.prod(spec.sized(**axes)), numpy_dtype(spec.dtype))
-                if spec.shape[0] == "faces" and not any(isinstance(a, str) for a in spec.shape[1:]):
-                    self._row_shapes[buffer] = spec.sized(faces=1)[1:]
-        if bundle.has_kalman:
-            # The one buffer that only the runtime reads: what the warp takes its pixels from.
-            self._row_shapes["previous_restored"] = self._row_shapes["restored"]
-            size = faces * math.prod(self._row_shapes["restored"])
-            self._reserve("previous_restored", size, np.dtype(np.float32))
+    dtype: np.dtype[Any]
+    elements: int
+    row: tuple[int, ...] | None
 
     @property
     def size_bytes(self) -> int:
-        """Memory that the buffers take."""
-        return sum(array.nbytes for array in self._flat.values())
+        """Bytes of the most elements."""
+        return self.elements * self.dtype.itemsize
 
-    def rows(self, name: str, faces: int) -> Array:
-        """The first `faces` rows of a buffer with one row per face; no copy."""
-        return self._view(name, (faces, *self._row_shapes[name]))
 
-    def bound(self, subgraph: str, **axes: int) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Inputs and outputs of a subgraph, as views at the given sizes of the free axes."""
+class BufferTable:
+    """Every buffer of a bundle's frames, at the largest sizes of the free axes. Owns no memory."""
+
+    def __init__(self, bundle: Bundle, *, faces: int, frames: int, selected: int) -> None:
+        """For at most so many faces, frames in a gain's window, and gains at once."""
+        self._subgraphs = bundle.subgraphs
+        self._specs: dict[str, BufferSpec] = {}
+        axes = {"faces": faces, "frames": frames, "selected": selected}
+        for name, graph in bundle.subgraphs.items():
+            for spec in (*graph.inputs, *graph.outputs):
+                per_face = spec.shape[0] == "faces" and all(
+                    isinstance(axis, int) for axis in spec.shape[1:]
+                )
+                row = spec.sized(faces=1)[1:] if per_face else None
+                elements = math.prod(spec.sized(**axes))
+                buffer = ALIASES.get((name, spec.name), spec.name)
+                self._declare(buffer, BufferSpec(numpy_dtype(spec.dtype), elements, row))
+        if bundle.has_kalman:
+            # The one buffer that no subgraph has: what the warp takes its pixels from.
+            row = self._specs["restored"].row
+            assert row is not None
+            spec_of_past = BufferSpec(np.dtype(np.float32), faces * math.prod(row), row)
+            self._declare("previous_restored", spec_of_past)
+
+    @property
+    def specs(self) -> Mapping[str, BufferSpec]:
+        """The buffers by name."""
+        return self._specs
+
+    def rows(self, name: str, first: int, count: int) -> View:
+        """Rows [first, first + count) of a buffer with one row per face."""
+        row = self._specs[name].row
+        if row is None:
+            raise KeyError(name)
+        return View(name, (count, *row), first * math.prod(row))
+
+    def row(self, name: str, index: int) -> View:
+        """One face's row, without the axis of faces."""
+        view = self.rows(name, index, 1)
+        return View(name, view.shape[1:], view.offset)
+
+    def bound(
+        self, subgraph: str, offsets: Mapping[str, int] | None = None, **axes: int
+    ) -> tuple[Bindings, Bindings]:
+        """Inputs and outputs of a subgraph at the given sizes of the free axes.
+
+        `offsets` says from which element on a buffer is used, where not from its start.
+        """
         graph = self._subgraphs[subgraph]
         inputs, outputs = (
-            {
-                spec.name: self._view(
-                    ALIASES.get((subgraph, spec.name), spec.name), spec.sized(**axes)
-                )
+            tuple(
+                (spec.name, View(buffer, spec.sized(**axes), (offsets or {}).get(buffer, 0)))
                 for spec in specs
-            }
+                for buffer in [ALIASES.get((subgraph, spec.name), spec.name)]
+            )
             for specs in (graph.inputs, graph.outputs)
         )
         return inputs, outputs
 
-    def _reserve(self, buffer: str, size: int, dtype: np.dtype[Any]) -> None:
-        # Zeros, not garbage: rows of first frames are computed on and then selected away.
-        if buffer not in self._flat or self._flat[buffer].size < size:
-            self._flat[buffer] = np.zeros(size, dtype)
-
-    def _view(self, name: str, shape: tuple[int, ...]) -> Array:
-        return self._flat[name][: math.prod(shape)].reshape(shape)
+    def _declare(self, buffer: str, spec: BufferSpec) -> None:
+        known = self._specs.get(buffer)
+        if known is None:
+            self._specs[buffer] = spec
+            return
+        row, elements = known.row or spec.row, max(known.elements, spec.elements)
+        self._specs[buffer] = BufferSpec(known.dtype, elements, row)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keeprt.engine.frame import Frame
 from keeprt.engine.pixels import Picture
@@ -20,10 +20,9 @@ class ChunkRestorer:
         self._frame = frame
         names = [spec.name for spec in frame.bundle.subgraphs["lq_encoder"].outputs]
         if frame.bundle.has_kalman:
-            names.append("features")
-        rows = frame.buffers.rows
+            names += ["features", "gain"]
         self._store = {
-            name: np.zeros((chunk, *rows(name, 1).shape[1:]), np.float32) for name in names
+            name: np.zeros((chunk, *frame.table.row(name, 0).shape), np.float32) for name in names
         }
         self._last_latent = np.zeros_like(self._store["latent"][0])
 
@@ -31,32 +30,35 @@ class ChunkRestorer:
         self, chunk: Sequence[Picture], state: FaceState
     ) -> Iterator[tuple[Picture, FaceState]]:
         """Restored frames, each with the state after it; a state of 0 frames starts anew."""
-        rows = self._frame.buffers.rows
+        frame = self._frame
         for index, picture in enumerate(chunk):
-            self._frame.observe([picture])
-            for name, stored in self._store.items():
-                stored[index] = rows(name, 1)[0]
-        gains = self._gains(len(chunk), carried=state.frames > 0)
+            self._point(index)
+            frame.set_outside([], [picture])
+            frame.run("observe", frame.graph.observe)
+        self._gains(len(chunk), before=int(state.frames > 0))
         self._last_latent[:] = self._store["latent"][len(chunk) - 1]
 
         for index in range(len(chunk)):
-            for name, stored in self._store.items():
-                rows(name, 1)[0] = stored[index]
-            going_on = int(state.frames > 0)
-            self._frame.load_states([state])
-            if going_on and self._frame.bundle.has_kalman:
-                self._frame.predict(1)
-                rows("gain", 1)[0] = gains[index]
-            (picture,) = self._frame.correct(1, going_on)
-            (state,) = self._frame.save_states([state])
-            yield picture, state
+            self._point(index)
+            frame.set_outside([state])
+            going_on = state.frames > 0
+            frame.run(going_on, partial(frame.graph.chunk_frame, going_on))
+            if frame.bundle.has_kalman:
+                state.push(self._store["latent"][index])
+            state = state.advanced(state.frames + 1)
+            yield frame.results(1)[0], state
 
-    def _gains(self, frames: int, *, carried: bool) -> NDArray[np.float32]:
-        """Gains (frames, 1, h, w); the latent before a carried chunk stands first in its window."""
-        before = int(carried)
-        if not self._frame.bundle.has_kalman or frames + before < 2:
-            return np.empty(0, np.float32)
-        window = (self._last_latent[None][:before], self._store["latent"][:frames])
-        gains: NDArray[np.float32] = self._frame.gains([window], range(before, frames + before))
-        newest: NDArray[np.float32] = gains[0].copy()
-        return newest
+    def _point(self, index: int) -> None:
+        """Lets "chunk.*" be the place of one frame of the chunk."""
+        for name, stored in self._store.items():
+            self._frame.device.outside[f"chunk.{name}"] = [stored[index]]
+
+    def _gains(self, frames: int, *, before: int) -> None:
+        """Gains of the chunk; the latent before a carried one stands first in its window."""
+        frame = self._frame
+        if not frame.bundle.has_kalman or frames + before < 2:
+            return
+        frame.device.outside["chunk.before"] = [self._last_latent]
+        frame.device.outside["chunk.latents"] = [self._store["latent"]]
+        frame.device.outside["chunk.gains"] = [self._store["gain"]]
+        frame.run(("gains", frames, before), lambda: frame.graph.chunk_gains(frames, before))

@@ -1,109 +1,105 @@
-"""The work of one frame on fixed buffers: observe, predict, correct. Both modes are made of it."""
+"""The work of one frame on fixed buffers: the list of its operations, bound once and run."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.buffers import Array, Buffers
+from keeprt.engine.buffers import Array, BufferTable
 from keeprt.engine.bundle import Bundle
-from keeprt.engine.pixels import Picture, normalise, quantise
+from keeprt.engine.cpu_device import CpuDevice, Run
+from keeprt.engine.frame_graph import FrameGraph
+from keeprt.engine.operations import Operation
+from keeprt.engine.pixels import Picture
+from keeprt.engine.plan import Plan, open_plan, serial_plan
 from keeprt.engine.state import FaceState
-from keeprt.kernels.warp_by_flow import warp_by_flow
+
+KEPT_LISTS = 64  # bound lists; a face that begins goes through `window` of them
 
 
 class Frame:
-    """Runs the subgraphs on the first rows of its buffers, one row per face."""
+    """Runs lists of operations, each bound at its first use and kept."""
 
     def __init__(
-        self, bundle: Bundle, backend: OnnxRuntimeBackend, *, faces: int, frames: int, selected: int
+        self,
+        bundle: Bundle,
+        backend: OnnxRuntimeBackend,
+        *,
+        faces: int,
+        window: int,
+        chunk: int = 0,
+        eager: bool = False,
     ) -> None:
-        """Allocates for at most so many faces, frames in a gain's window, and gains at once."""
-        self.bundle = bundle
-        self.buffers = Buffers(bundle, faces=faces, frames=frames, selected=selected)
-        self.stage_seconds: defaultdict[str, float] = defaultdict(float)
-        self._backend = backend
-        self._scratch = np.empty((3, bundle.face_size, bundle.face_size), np.float32)
+        """Allocates for at most so many faces, or for chunks of `chunk` frames of one face.
 
-    def observe(self, faces: Sequence[Picture]) -> None:
-        """What a frame shows by itself: latents, taps and flow features."""
-        for picture, row in zip(faces, self.buffers.rows("face", len(faces)), strict=True):
-            normalise(picture, row)
-        self._run("lq_encoder", faces=len(faces))
-        if self.bundle.has_kalman:
-            self._run("flow_features", faces=len(faces))
-
-    def gains(
-        self, windows: Sequence[Sequence[NDArray[np.float32]]], selected: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Gains (faces, selected, 1, h, w) from one window of latents per face.
-
-        A window comes in pieces (n, C, h, w), all windows of the same length; `selected` are the
-        frames of it to give gains of. The result is a view that the next call overwrites.
+        `eager` synchronises after each operation, to find out which one fails, and lets no two
+        buffers share memory, so that `peek` shows every one of them after a frame.
         """
-        frames = sum(map(len, windows[0]))
-        inputs, outputs = self.buffers.bound(
-            "gain_net", faces=len(windows), frames=frames, selected=len(selected)
-        )
-        for row, pieces in zip(inputs["latents"], windows, strict=True):
-            np.concatenate(pieces, out=row)
-        inputs["selected"][:] = selected
-        self._timed("gain_net", inputs, outputs)
-        gains: NDArray[np.float32] = outputs["gains"]
-        return gains
+        self.bundle = bundle
+        self.stage_seconds: defaultdict[str, float] = defaultdict(float)
+        frames, selected = (chunk + 1, chunk) if chunk else (window, 1)
+        self.table = BufferTable(bundle, faces=faces, frames=frames, selected=selected)
+        self.graph = FrameGraph(bundle, self.table, window)
+        self._eager = eager
+        self.device = CpuDevice(self._plan(faces, window, chunk), self.table.specs, backend)
+        self._lists: dict[object, list[tuple[str | None, Run]]] = {}
 
-    def predict(self, faces: int) -> None:
-        """The latents that the last restored faces lead to expect, by flow and warp."""
-        rows = self.buffers.rows
-        self._run("flow_matching", faces=faces)
-        start = time.perf_counter()
-        warp_by_flow(
-            rows("previous_restored", faces),
-            rows("flow", faces),
-            rows("mask", faces),
-            out=rows("warped", faces),
-        )
-        self.stage_seconds["warp"] += time.perf_counter() - start
-        self._run("hq_encoder", faces=faces)
+    def restore(
+        self, windows: Sequence[int], faces: Sequence[Picture], states: Sequence[FaceState]
+    ) -> list[Picture]:
+        """One frame of stream mode; `windows` as `FrameGraph.stream` has them."""
+        self.set_outside(states, faces)
+        key = tuple(windows)
+        self.run(key, lambda: self.graph.stream(key))
+        return self.results(len(faces))
 
-    def correct(self, faces: int, going_on: int) -> list[Picture]:
-        """Update, code lookup and generator; rows from `going_on` are first frames."""
-        self.buffers.rows("is_first", faces)[:] = np.arange(faces) >= going_on
-        self._run("decoder", faces=faces)
-        return [quantise(row, self._scratch) for row in self.buffers.rows("restored", faces)]
+    def set_outside(self, states: Sequence[FaceState], faces: Sequence[Picture] = ()) -> None:
+        """The caller's arrays that the next list reads and writes."""
+        outside: dict[str, Sequence[Array]] = self.device.outside
+        outside["picture"] = faces
+        outside["result"] = [np.empty(0, np.uint8)] * max(len(states), 1)
+        for name in states[0].arrays if states else ():
+            outside[f"state.{name}"] = [state.arrays[name] for state in states]
+
+    def results(self, faces: int) -> list[Picture]:
+        """The pictures of the list that ran last; they are the caller's from here on."""
+        return list(self.device.outside.pop("result")[:faces])
+
+    def run(self, key: object, operations: Callable[[], Sequence[Operation]]) -> None:
+        """Runs the list known by `key`, made by `operations` at its first use."""
+        bound = self._lists.get(key)
+        if bound is None:
+            bound = [(op.stage, self.device.bind(op, 0)) for op in operations()]
+            if len(self._lists) >= KEPT_LISTS:
+                self._lists.pop(next(iter(self._lists)))
+            self._lists[key] = bound
+        for stage, step in bound:
+            start = time.perf_counter()
+            step()
+            if self._eager:
+                self.device.synchronise()
+            if stage:
+                self.stage_seconds[stage] += time.perf_counter() - start
+
+    def peek(self, name: str, faces: int) -> Array:
+        """The first rows of a buffer, a view; its content is the last frame's only when eager."""
+        return self.device.array(self.table.rows(name, 0, faces))
 
     def codes(self, faces: int) -> NDArray[np.int64]:
-        """Codebook indices (faces, tokens) of the last `correct`, a view."""
-        codes: NDArray[np.int64] = self.buffers.rows("codes", faces)
+        """Codebook indices (faces, tokens) of the last frame, a view."""
+        codes: NDArray[np.int64] = self.peek("codes", faces)
         return codes
 
-    def load_states(self, states: Sequence[FaceState]) -> None:
-        """Puts the past of each face into its row."""
-        for name in states[0].per_frame:
-            for row, state in zip(
-                self.buffers.rows(f"previous_{name}", len(states)), states, strict=True
-            ):
-                row[:] = state.arrays[name]
-
-    def save_states(self, states: Sequence[FaceState]) -> list[FaceState]:
-        """Takes from each row what the next frame will need; spends the states given."""
-        for name in states[0].per_frame:
-            for row, state in zip(self.buffers.rows(name, len(states)), states, strict=True):
-                state.arrays[name][:] = row
-        if self.bundle.has_kalman:
-            for state, latent in zip(states, self.buffers.rows("latent", len(states)), strict=True):
-                state.push(latent)
-        return [state.advanced(state.frames + 1) for state in states]
-
-    def _run(self, subgraph: str, *, faces: int) -> None:
-        self._timed(subgraph, *self.buffers.bound(subgraph, faces=faces))
-
-    def _timed(self, subgraph: str, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
-        start = time.perf_counter()
-        self._backend.run(subgraph, inputs, outputs)
-        self.stage_seconds[subgraph] += time.perf_counter() - start
+    def _plan(self, faces: int, window: int, chunk: int) -> Plan:
+        graph = self.graph
+        cycle = [graph.stream([window] * faces)]
+        if chunk:
+            gains = [graph.chunk_gains(chunk, 1)] if self.bundle.has_kalman else []
+            cycle = [graph.observe(), *gains, graph.chunk_frame(True)]
+        plan = serial_plan(cycle, self.table.specs)
+        return open_plan(plan) if self._eager else plan

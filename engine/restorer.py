@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Literal, cast, overload
 
@@ -41,6 +41,7 @@ class Restorer:
         window: int = DEFAULT_WINDOW,
         chunk: int = DEFAULT_CHUNK,
         max_faces: int = 1,
+        eager: bool = False,
     ) -> None:
         """Allocates everything that frames will need; `window` and `chunk` are in frames."""
         if mode not in ("stream", "clip"):
@@ -55,9 +56,9 @@ class Restorer:
         #: Codebook indices (faces, tokens) of the frame restored last, for comparison.
         self.last_codes: NDArray[np.int64] = np.empty((0, 0), np.int64)
         if mode == "stream":
-            self._frame = Frame(bundle, backend, faces=max_faces, frames=window, selected=1)
+            self._frame = Frame(bundle, backend, faces=max_faces, window=window, eager=eager)
         else:
-            self._frame = Frame(bundle, backend, faces=1, frames=chunk + 1, selected=chunk)
+            self._frame = Frame(bundle, backend, faces=1, window=window, chunk=chunk, eager=eager)
             self._chunks = ChunkRestorer(self._frame, chunk)
 
     @classmethod
@@ -72,16 +73,27 @@ class Restorer:
         window: int = DEFAULT_WINDOW,
         chunk: int = DEFAULT_CHUNK,
         max_faces: int = 1,
+        eager: bool = False,
     ) -> Restorer:
         """Checks a bundle, loads it into an inference library and gets ready for frames.
 
-        Raises BundleError, BackendError or UsageError.
+        `eager` runs a frame's operations one by one with a synchronise after each: the first
+        question about a wrong picture is whether it also happens eagerly. Raises BundleError,
+        BackendError or UsageError.
         """
         if backend != "onnxruntime":
             raise BackendError(f"unknown backend {backend!r}; there is 'onnxruntime'")
         checked = load_bundle(bundle)
         sessions = OnnxRuntimeBackend(checked, provider, threads)
-        return cls(checked, sessions, mode=mode, window=window, chunk=chunk, max_faces=max_faces)
+        return cls(
+            checked,
+            sessions,
+            mode=mode,
+            window=window,
+            chunk=chunk,
+            max_faces=max_faces,
+            eager=eager,
+        )
 
     @property
     def stage_seconds(self) -> dict[str, float]:
@@ -147,29 +159,13 @@ class Restorer:
         # subgraph runs on the first rows of its buffers.
         order = sorted(range(len(faces)), key=lambda row: -states[row].seen)
         ordered = [states[row] for row in order]
-        going_on = sum(state.frames > 0 for state in ordered)
-
-        self._frame.observe([faces[row] for row in order])
-        self._frame.load_states(ordered)
-        if self.bundle.has_kalman and going_on:
-            self._gains(ordered[:going_on])
-            self._frame.predict(going_on)
-        restored = self._frame.correct(len(faces), going_on)
-        advanced = self._frame.save_states(ordered)
+        windows = [state.seen for state in ordered]
+        restored = self._frame.restore(windows, [faces[row] for row in order], ordered)
+        advanced = [state.advanced(state.frames + 1) for state in ordered]
 
         rows = sorted(range(len(faces)), key=order.__getitem__)
         self.last_codes = self._frame.codes(len(faces))[rows]
         return [restored[row] for row in rows], [advanced[row] for row in rows]
-
-    def _gains(self, states: Sequence[FaceState]) -> None:
-        """The newest frame's gain for each face, from its own window, into the decoder's rows."""
-        latents = self._frame.buffers.rows("latent", len(states))
-        windows = [s.window_with(latent) for s, latent in zip(states, latents, strict=True)]
-        newest: list[NDArray[np.float32]] = []
-        for length, group in groupby(windows, key=lambda pieces: sum(map(len, pieces))):
-            newest.extend(self._frame.gains(list(group), [length - 1])[:, 0].copy())
-        for row, gain in zip(self._frame.buffers.rows("gain", len(states)), newest, strict=True):
-            row[:] = gain
 
     def _check_batch(self, faces: list[Picture], states: list[FaceState]) -> None:
         if not 0 < len(faces) == len(states):

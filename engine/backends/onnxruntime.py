@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +61,17 @@ class OnnxRuntimeBackend:
 
     def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
         """Runs one subgraph from `inputs` into `outputs`, C-contiguous arrays in host memory."""
+        self.bind(subgraph, inputs, outputs)()
+
+    def bind(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> Callable[[], None]:
+        """One subgraph on fixed arrays, to be called as often as wanted; `run` is one such call."""
         session = self._sessions[subgraph]
         binding = session.io_binding()
         for name, array in inputs.items():
             binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         for name, array in outputs.items():
             binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        session.run_with_iobinding(binding)
+        return lambda: session.run_with_iobinding(binding)
 
     def run_on_device(
         self,

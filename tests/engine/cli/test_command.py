@@ -266,15 +266,15 @@ def test_interrupted_restore_leaves_nothing(
 ) -> None:
     from keeprt.engine.frame import Frame
 
-    frames, correct = [], Frame.correct
+    frames, one_frame = [], Frame.restore
 
-    def interrupted(self: Frame, faces: int, going_on: int) -> list:
-        frames.append(faces)
+    def interrupted(self: Frame, *arguments: object) -> list:
+        frames.append(arguments)
         if len(frames) == 4:
             raise KeyboardInterrupt
-        return correct(self, faces, going_on)
+        return one_frame(self, *arguments)
 
-    monkeypatch.setattr(Frame, "correct", interrupted)
+    monkeypatch.setattr(Frame, "restore", interrupted)
     source = make_clip(tmp_path / "face.mp4")
     code, _, errors = restore(keeprt, source, out / "restored.mp4", tiny_bundle)
     assert code == 130 and "Traceback" not in errors
@@ -289,7 +289,7 @@ def test_a_failure_of_ours_is_exit_code_one(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Frame, "correct", broken)
+    monkeypatch.setattr(Frame, "restore", broken)
     source = make_clip(tmp_path / "face.mp4")
     code, _, errors = restore(keeprt, source, out / "restored.mp4", tiny_bundle)
     assert code == 1 and "RuntimeError: a bug" in errors and "Traceback" not in errors

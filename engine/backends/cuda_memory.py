@@ -1,0 +1,109 @@
+"""Device and pinned memory, taken once: the arena, the faces' states, staging for pictures."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keeprt.engine.arena import ALIGNMENT
+from keeprt.engine.backends.cuda_guest import one_line
+from keeprt.engine.buffers import Array, BufferSpec
+from keeprt.engine.operations import Outside, View
+from keeprt.engine.plan import Plan
+
+if TYPE_CHECKING:
+    from cuda.core import Buffer, Device, Stream
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes on the device."""
+
+    address: int
+    size_bytes: int
+
+
+class CudaMemory:
+    """Where every view and every slot of a face's state lies; nothing is taken after the start."""
+
+    def __init__(
+        self,
+        device: Device,
+        stream: Stream,
+        plan: Plan,
+        specs: Mapping[str, BufferSpec],
+        state_shapes: Mapping[str, tuple[int, ...]],
+        slots: int,
+    ) -> None:
+        """`state_shapes` are the float32 arrays of one face's state. Raises BackendError."""
+        from cuda.core import LegacyPinnedMemoryResource
+
+        self._plan, self._specs, self._shapes = plan, specs, dict(state_shapes)
+        self._starts: dict[str, int] = {}
+        slot_bytes = 0
+        for name, shape in self._shapes.items():
+            self._starts[name] = slot_bytes
+            slot_bytes += -(-4 * math.prod(shape) // ALIGNMENT) * ALIGNMENT
+        self._slot_bytes = slot_bytes
+        self.size_bytes = plan.arena.size_bytes + slots * slot_bytes
+        with one_line(f"{self.size_bytes / 1e6:.0f} MB of GPU memory are not to be had"):
+            self._block = device.allocate(self.size_bytes, stream=stream)
+            self._block.fill(0, stream=stream)
+        self._device, self._stream = device, stream
+        self._pinned_memory = LegacyPinnedMemoryResource()
+        self._kept: list[Buffer] = []
+
+    def view(self, view: View, index: int) -> Span:
+        """The bytes of a view as frame number `index` uses it."""
+        spec = self._specs[view.buffer]
+        start = self._plan.arena.offsets[self._plan.physical(view.buffer, index)]
+        start += view.offset * spec.dtype.itemsize
+        return Span(self._base + start, math.prod(view.shape) * spec.dtype.itemsize)
+
+    def state(self, place: Outside, slot: int) -> Span:
+        """The bytes of "state.NAME", or of the part of it that `place` names."""
+        name = place.buffer.removeprefix("state.")
+        shape = self._shapes[name]
+        row_bytes = 4 * math.prod(shape[1:])
+        count = shape[0] if place.count is None else place.count
+        start = self._plan.arena.size_bytes + slot * self._slot_bytes + self._starts[name]
+        return Span(self._base + start + place.first * row_bytes, count * row_bytes)
+
+    def buffer(self, span: Span) -> Buffer:
+        """cuda-core's handle to bytes of the block; it frees nothing."""
+        from cuda.core import Buffer
+
+        return Buffer.from_handle(span.address, span.size_bytes, owner=self._block)
+
+    def take(self, size_bytes: int) -> Buffer:
+        """Further device memory, at start-up; it lives as long as this object."""
+        with one_line(f"{size_bytes / 1e6:.0f} MB of GPU memory are not to be had"):
+            self._kept.append(self._device.allocate(size_bytes, stream=self._stream))
+        return self._kept[-1]
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> tuple[Buffer, Array]:
+        """Page-locked host memory, as cuda-core and as NumPy see it."""
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        with one_line(f"{size_bytes / 1e6:.0f} MB of page-locked memory are not to be had"):
+            buffer = self._pinned_memory.allocate(size_bytes)
+        self._kept.append(buffer)
+        memory = (ctypes.c_ubyte * size_bytes).from_address(int(buffer.handle))
+        return buffer, np.frombuffer(memory, dtype).reshape(shape)
+
+    def constant(self, values: Array) -> Buffer:
+        """Device memory that holds `values` from here on; waits for the copy."""
+        staging, array = self.pinned(values.shape, values.dtype)
+        array[:] = values
+        buffer = self.take(values.nbytes)
+        staging.copy_to(buffer, stream=self._stream)
+        self._stream.sync()
+        return buffer
+
+    @property
+    def _base(self) -> int:
+        return int(self._block.handle)

@@ -1,0 +1,110 @@
+"""Arrays of other CUDA programs, taken without a copy: PyCUDA, CuPy, torch, PyNvVideoCodec."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keeprt.engine.errors import UsageError
+
+
+@dataclass(frozen=True)
+class DeviceArray:
+    """Where a C-contiguous array lies in device memory, and the stream that is writing it.
+
+    `stream` is a CUstream as an integer (1 the legacy, 2 the per-thread default), or None where
+    the array is ready.
+    """
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    stream: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all elements."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape} at {self.address:#x}"
+
+
+@dataclass(frozen=True)
+class BoundArray:
+    """What a captured graph was bound to under a name: it can be replayed on nothing else."""
+
+    name: str
+    array: DeviceArray
+
+    def check(self, given: DeviceArray) -> None:
+        """Raises UsageError, with the name, for another shape, type or address."""
+        bound, other = self.array, given
+        if (bound.address, bound.shape, bound.dtype) != (other.address, other.shape, other.dtype):
+            raise UsageError(
+                f"{self.name} was bound to {bound}; a replay cannot take {other}: bind it anew"
+            )
+
+
+def device_array(name: str, array: object, consumer: int = -1) -> DeviceArray:
+    """The array behind `__cuda_array_interface__` (versions 2 and 3) or DLPack.
+
+    `consumer` is the stream that will read it, for DLPack to order; -1 leaves it to the caller.
+    Raises UsageError for host memory, for gaps between rows and for a null address.
+    """
+    interface = getattr(array, "__cuda_array_interface__", None)
+    if isinstance(interface, Mapping):
+        return _from_interface(name, interface)
+    if hasattr(array, "__dlpack__") and not isinstance(array, np.ndarray):
+        return _from_dlpack(name, array, consumer)
+    raise UsageError(
+        f"{name} is {type(array).__name__}, no device array: it has neither "
+        "__cuda_array_interface__ nor __dlpack__"
+    )
+
+
+def _from_interface(name: str, interface: Mapping[str, Any]) -> DeviceArray:
+    try:
+        shape = tuple(int(axis) for axis in interface["shape"])
+        dtype, address = np.dtype(interface["typestr"]), int(interface["data"][0])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise UsageError(f"{name} has a damaged __cuda_array_interface__: {error!r}") from None
+    stream = interface.get("stream")
+    if stream == 0:
+        raise UsageError(f"{name} names stream 0, which the interface forbids as ambiguous")
+    _check(name, shape, dtype, address, interface.get("strides"))
+    return DeviceArray(address, shape, dtype, None if stream is None else int(stream))
+
+
+def _from_dlpack(name: str, array: Any, consumer: int) -> DeviceArray:
+    from cuda.core.utils import StridedMemoryView
+
+    on_device, _ = array.__dlpack_device__()
+    if on_device not in (2, 3, 13):  # kDLCUDA, kDLCUDAHost, kDLCUDAManaged
+        raise UsageError(f"{name} lies on DLPack device {on_device}, not in CUDA memory")
+    view: Any = StridedMemoryView.from_dlpack(array, consumer)
+    dtype = np.dtype(view.dtype)
+    strides = None if view.strides is None else [s * dtype.itemsize for s in view.strides]
+    _check(name, tuple(view.shape), dtype, int(view.ptr), strides)
+    return DeviceArray(int(view.ptr), tuple(view.shape), dtype)
+
+
+def _check(
+    name: str, shape: tuple[int, ...], dtype: np.dtype[Any], address: int, strides: Any
+) -> None:
+    dense: list[int] = []
+    step = dtype.itemsize
+    for axis in reversed(shape):
+        dense.insert(0, step)
+        step *= axis
+    if strides is not None and any(
+        axis > 1 and stride != wanted
+        for axis, stride, wanted in zip(shape, strides, dense, strict=True)
+    ):
+        raise UsageError(f"{name} has strides {tuple(strides)}; give a C-contiguous array")
+    if address == 0:
+        raise UsageError(f"{name} has no memory: its address is null")

@@ -1,0 +1,123 @@
+"""Operations on the CPU: each bound once to arrays and an inference session, then only called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from keeprt.engine.arena import ALIGNMENT
+from keeprt.engine.buffers import Array, BufferSpec
+from keeprt.engine.operations import (
+    Copy,
+    GivePicture,
+    Infer,
+    Operation,
+    Outside,
+    Place,
+    Put,
+    TakePicture,
+    View,
+    Warp,
+    Work,
+)
+from keeprt.engine.pixels import normalise, quantise
+from keeprt.engine.plan import Plan
+from keeprt.kernels.warp_by_flow import warp_by_flow
+
+Run = Callable[[], None]
+
+
+class Backend(Protocol):
+    """An inference library on host memory."""
+
+    def bind(self, subgraph: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Run:
+        """One subgraph on fixed arrays, to be called as often as wanted."""
+
+
+class CpuDevice:
+    """The arena in host memory, and the lists of the caller's arrays by name."""
+
+    def __init__(self, plan: Plan, specs: Mapping[str, BufferSpec], backend: Backend) -> None:
+        """Allocates the arena; nothing is allocated after it but what callers are given."""
+        self.plan = plan
+        self.outside: dict[str, Sequence[Array]] = {}
+        self._specs = specs
+        self._backend = backend
+        memory = np.zeros(plan.arena.size_bytes + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        self.memory: Array = memory[start : start + plan.arena.size_bytes]
+
+    def bind(self, operation: Operation, index: int) -> Run:
+        """The operation as frame number `index` runs it."""
+        runs = [self._bound(work, index) for work in operation.work if not _is_empty(work)]
+
+        def run() -> None:
+            for step in runs:
+                step()
+
+        return runs[0] if len(runs) == 1 else run
+
+    def synchronise(self) -> None:
+        """Waits for the device; on the CPU every operation is over when its call returns."""
+
+    def array(self, view: View, index: int = 0) -> Array:
+        """The view's memory as an array."""
+        spec = self._specs[view.buffer]
+        name = self.plan.physical(view.buffer, index)
+        start = self.plan.arena.offsets[name] + view.offset * spec.dtype.itemsize
+        size = math.prod(view.shape) * spec.dtype.itemsize
+        return self.memory[start : start + size].view(spec.dtype).reshape(view.shape)
+
+    def _bound(self, work: Work, index: int) -> Run:
+        match work:
+            case Infer(subgraph, inputs, outputs):
+                return self._backend.bind(
+                    subgraph,
+                    {name: self.array(view, index) for name, view in inputs},
+                    {name: self.array(view, index) for name, view in outputs},
+                )
+            case Warp():
+                views = (work.previous, work.flow, work.mask, work.warped)
+                arrays = [self.array(view, index) for view in views]
+                return lambda: _discard(warp_by_flow(*arrays))
+            case Copy(source, target):
+                return self._copy(source, target, index)
+            case Put(target, values):
+                array, constant = self.array(target, index), np.array(values)
+                return lambda: np.copyto(array, constant, casting="unsafe")
+            case TakePicture(taken, target):
+                array = self.array(target, index)
+                return lambda: normalise(self.outside[taken.buffer][taken.row], array)
+            case GivePicture(source, given):
+                array = self.array(source, index)
+                scratch = np.empty_like(array)
+                return lambda: self._give(given, quantise(array, scratch))
+
+    def _copy(self, source: Place, target: Place, index: int) -> Run:
+        here, there = self._finder(source, index), self._finder(target, index)
+        return lambda: np.copyto(there(), here(), casting="same_kind")
+
+    def _finder(self, place: Place, index: int) -> Callable[[], Array]:
+        if isinstance(place, View):
+            array = self.array(place, index)
+            return lambda: array
+        name, row = place.buffer, place.row
+        if place.count is None:
+            return lambda: self.outside[name][row]
+        part = slice(place.first, place.first + place.count)
+        return lambda: self.outside[name][row][part]
+
+    def _give(self, given: Outside, picture: Array) -> None:
+        pictures: Any = self.outside[given.buffer]
+        pictures[given.row] = picture
+
+
+def _is_empty(work: Work) -> bool:
+    return isinstance(work, Put) and 0 in work.target.shape
+
+
+def _discard(_: object) -> None:
+    return None

@@ -1,0 +1,138 @@
+"""What a frame is made of: operations on named buffers, as plain values that any device can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class View:
+    """A C-contiguous part of a buffer of the frame: `shape`, from the element `offset` on."""
+
+    buffer: str
+    shape: tuple[int, ...]
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Memory that the frame's caller owns: row `row` of a list of arrays given with each frame.
+
+    With `count`, the part [first, first + count) of that array's leading axis.
+    """
+
+    buffer: str
+    row: int = 0
+    first: int = 0
+    count: int | None = None
+
+
+Place = View | Outside
+Bindings = tuple[tuple[str, View], ...]
+
+
+@dataclass(frozen=True)
+class Infer:
+    """One run of a subgraph: its tensors by name, and where each lies."""
+
+    subgraph: str
+    inputs: Bindings
+    outputs: Bindings
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Elements from one place to another of as many; the two never overlap."""
+
+    source: Place
+    target: Place
+
+
+@dataclass(frozen=True)
+class Put:
+    """The given values, as the buffer's type, repeated over the view."""
+
+    target: View
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Warp:
+    """`keeprt.kernels.warp_by_flow` on the views."""
+
+    previous: View
+    flow: View
+    mask: View
+    warped: View
+
+
+@dataclass(frozen=True)
+class TakePicture:
+    """A caller's RGB picture, uint8 (S, S, 3), as planar values in [-1, 1]."""
+
+    source: Outside
+    target: View
+
+
+@dataclass(frozen=True)
+class GivePicture:
+    """Planar values as an RGB picture for the caller, clamped and rounded half to even."""
+
+    source: View
+    target: Outside
+
+
+Work = Infer | Copy | Put | Warp | TakePicture | GivePicture
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Work that is done in order and scheduled as one; `also_reads` is read by the caller after."""
+
+    name: str
+    work: tuple[Work, ...]
+    also_reads: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Buffers whose content it needs."""
+        places = (place for work in self.work for place in _sources(work))
+        return frozenset({place.buffer for place in places} | set(self.also_reads))
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """Buffers whose content it changes."""
+        return frozenset(place.buffer for work in self.work for place in _targets(work))
+
+    @property
+    def stage(self) -> str | None:
+        """Name under which its time is counted: a subgraph's, "warp", or none."""
+        for work in self.work:
+            if isinstance(work, Infer):
+                return work.subgraph
+            if isinstance(work, Warp):
+                return "warp"
+        return None
+
+
+def _sources(work: Work) -> Iterable[Place]:
+    match work:
+        case Infer():
+            return [view for _, view in work.inputs]
+        case Warp():
+            return [work.previous, work.flow, work.mask]
+        case Put():
+            return []
+        case _:
+            return [work.source]
+
+
+def _targets(work: Work) -> Iterable[Place]:
+    match work:
+        case Infer():
+            return [view for _, view in work.outputs]
+        case Warp():
+            return [work.warped]
+        case _:
+            return [work.target]

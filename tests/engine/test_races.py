@@ -1,0 +1,244 @@
+"""Races found without a GPU: six frames of two faces in every order that lanes and waits allow.
+
+The many orders run stand-ins on the real buffers in the real arena: each operation writes bytes
+that depend on every byte it reads. A few orders run the real sessions and kernels' twins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keeprt.engine import FaceState, Restorer
+from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
+from keeprt.engine.buffers import BufferTable
+from keeprt.engine.bundle import Bundle, SubgraphSpec, TensorSpec
+from keeprt.engine.cpu_device import CpuDevice
+from keeprt.engine.frame_graph import FrameGraph
+from keeprt.engine.operations import Infer, Outside, Place, View, Warp, Work
+from keeprt.engine.plan import Plan, overlapped_plan
+from keeprt.engine.segments import segments_of
+
+from ..networks import faces
+from .borders import released_borders
+from .replay import Edge, Step, edges_of, lay_out, replay, some_order
+
+WINDOW = 3
+# Two faces; the second is reset at the fourth frame. The last frames have full windows.
+HELD = [(0, 0), (1, 1), (2, 2), (3, 0), (3, 1), (3, 2)]
+ORDERS = 250
+REAL_ORDERS = 8
+FEWER = {512: 8, 576: 4, 256: 4, 128: 4, 64: 4, 32: 2, 16: 2}
+
+
+def small_borders() -> Bundle:
+    """The released network's tensors, of a few bytes each."""
+
+    def shrunk(spec: TensorSpec) -> TensorSpec:
+        axes = (FEWER.get(axis, axis) if isinstance(axis, int) else axis for axis in spec.shape)
+        return replace(spec, shape=tuple(axes))
+
+    def smaller(graph: SubgraphSpec) -> SubgraphSpec:
+        inputs, outputs = (tuple(map(shrunk, specs)) for specs in (graph.inputs, graph.outputs))
+        return replace(graph, inputs=inputs, outputs=outputs)
+
+    bundle = released_borders()
+    graphs = {name: smaller(graph) for name, graph in bundle.subgraphs.items()}
+    return replace(bundle, manifest=replace(bundle.manifest, subgraphs=graphs))
+
+
+class StandIns:
+    """Operations that mix whatever they read into what they write."""
+
+    def __init__(self, plan: Plan, table: BufferTable) -> None:
+        self.plan, self.table = plan, table
+        self.memory = np.zeros(plan.arena.size_bytes, np.uint8)
+        self.outside: dict[tuple[Any, ...], bytes] = {}
+
+    def run(self, step: Step) -> None:
+        for number, work in enumerate(step.operation.work):
+            sources, targets = places(work)
+            digest = hashlib.blake2b(f"{step.operation.name} {number}".encode())
+            for source in sources:
+                digest.update(self.read(source, step.frame))
+            for index, target in enumerate(targets):
+                self.write(target, step.frame, digest.digest() + bytes([index]))
+
+    def poison(self, buffer: str) -> None:
+        start = self.plan.arena.offsets[buffer]
+        self.memory[start : start + self.plan.arena.sizes[buffer]] = 0xAA
+
+    def read(self, place: Place, frame: int) -> bytes:
+        if isinstance(place, View):
+            return self.part(place, frame).tobytes()
+        rows = range(place.first, place.first + (place.count or 1))
+        parts = (replace(place, first=first, count=1) for first in rows)
+        return b"".join(self.outside.get(self.key(part, frame), b"nothing") for part in parts)
+
+    def write(self, place: Place, frame: int, value: bytes) -> None:
+        if isinstance(place, View):
+            part = self.part(place, frame)
+            part[:] = np.resize(np.frombuffer(value, np.uint8), part.size)
+        else:
+            self.outside[self.key(place, frame)] = value
+
+    def key(self, place: Outside, frame: int) -> tuple[Any, ...]:
+        # Pictures are a frame's own; the state is one, frame after frame.
+        own = frame if place.buffer in ("picture", "result") else None
+        first = place.first if place.buffer == "state.latents" else None
+        return place.buffer, place.row, first, own
+
+    def part(self, view: View, frame: int) -> Any:
+        bytes_each = self.table.specs[view.buffer].dtype.itemsize
+        start = self.plan.arena.offsets[self.plan.physical(view.buffer, frame)]
+        start += view.offset * bytes_each
+        return self.memory[start : start + math.prod(view.shape) * bytes_each]
+
+    def results(self) -> dict[tuple[Any, ...], bytes]:
+        return {key: value for key, value in self.outside.items() if key[0] != "picture"}
+
+
+def places(work: Work) -> tuple[list[Place], list[Place]]:
+    if isinstance(work, Infer):
+        return [v for _, v in work.inputs], [v for _, v in work.outputs]
+    if isinstance(work, Warp):
+        return [work.previous, work.flow, work.mask], [work.warped]
+    return [getattr(work, "source", work.target)], [work.target]
+
+
+def small_timeline() -> tuple[list[Step], Plan, BufferTable]:
+    bundle = small_borders()
+    table = BufferTable(bundle, faces=2, frames=WINDOW, selected=1)
+    graph = FrameGraph(bundle, table, WINDOW)
+    plan = overlapped_plan(graph.stream([WINDOW, WINDOW]), table.specs)
+    return lay_out([graph.stream(held) for held in HELD], plan), plan, table
+
+
+STEPS, PLAN, TABLE = small_timeline()
+
+
+def outcome(order: Iterator[Step]) -> dict[tuple[Any, ...], bytes]:
+    stand_ins = StandIns(PLAN, TABLE)
+    replay(order, STEPS, PLAN, stand_ins.run, stand_ins.poison)
+    return stand_ins.results()
+
+
+IN_ORDER = outcome(iter(STEPS))
+
+
+def name_of(edge: Edge) -> str:
+    names = {step.node: f"{step.operation.name}@{step.frame}" for step in STEPS}
+    return f"{names[edge[0]]}->{names[edge[1]]}"
+
+
+def test_stand_ins_tell_every_frame_and_face_apart() -> None:
+    pictures = [value for key, value in IN_ORDER.items() if key[0] == "result"]
+    assert len(pictures) == len(set(pictures)) == 2 * len(HELD)
+
+
+def test_every_allowed_order_gives_the_same_bytes() -> None:
+    chance, orders = random.Random(1), set()
+    for number in range(ORDERS):
+        order = list(some_order(STEPS, chance))
+        orders.add(tuple(step.node for step in order))
+        assert outcome(iter(order)) == IN_ORDER, f"order {number} of seed 1"
+    assert len(orders) > 200
+    ahead = max(reach(order) for order in orders)
+    assert ahead >= 1, "no order ran a frame's share beside the chain of the one before"
+
+
+def reach(order: tuple[Any, ...]) -> int:
+    """How many frames the lane ahead is in front of the chain, at most."""
+    frames = {step.node: step.frame for step in STEPS}
+    newest = {"ahead": 0, "chain": 0}
+    drift = 0
+    for node in order:
+        if node.lane in newest:
+            newest[node.lane] = frames[node]
+            drift = max(drift, newest["ahead"] - newest["chain"])
+    return drift
+
+
+def test_lane_by_lane_gives_the_same_bytes() -> None:
+    """A lane's share of a frame at a time, as CUDA graphs are launched."""
+    by_name = {(step.frame, step.operation.name): step for step in STEPS}
+    frames = [[s.operation for s in STEPS if s.frame == index] for index in range(len(HELD))]
+    order = [
+        by_name[index, op.name]
+        for index, frame in enumerate(frames)
+        for segment in segments_of(frame, PLAN, index)
+        for op in segment.operations
+    ]
+    assert len(order) == len(STEPS)
+    assert outcome(iter(order)) == IN_ORDER
+
+
+@pytest.mark.parametrize("edge", edges_of(STEPS), ids=name_of)
+def test_an_order_without_one_wait_gives_other_bytes(edge: Edge) -> None:
+    chance = random.Random(2)
+    assert any(
+        outcome(some_order(STEPS, chance, removed=edge)) != IN_ORDER for _ in range(4 * ORDERS)
+    ), "taking this wait away changes nothing: it is not needed, or the test is blind to it"
+
+
+class RealFrames:
+    """The six frames with real sessions, on one device with an overlapped plan."""
+
+    def __init__(self, bundle: Bundle, backend: OnnxRuntimeBackend) -> None:
+        self.table = BufferTable(bundle, faces=2, frames=WINDOW, selected=1)
+        graph = FrameGraph(bundle, self.table, WINDOW)
+        plan = overlapped_plan(graph.stream([WINDOW, WINDOW]), self.table.specs)
+        self.steps = lay_out([graph.stream(held) for held in HELD], plan)
+        self.device = CpuDevice(plan, self.table.specs, backend)
+        self.bound = [self.device.bind(step.operation, step.frame) for step in self.steps]
+        self.videos = [faces(len(HELD), seed=seed) for seed in (1, 2)]
+        self.states = [FaceState.new(bundle, WINDOW) for _ in self.videos]
+        self.pictures: list[list[Any]] = []
+
+    def replay(self, order: Iterator[Step]) -> list[Any]:
+        self.pictures = [[None, None] for _ in HELD]
+        for name in self.states[0].arrays:
+            self.device.outside[f"state.{name}"] = [s.arrays[name] for s in self.states]
+        replay(order, self.steps, self.device.plan, self.run, self.poison)
+        return [picture for frame in self.pictures for picture in frame]
+
+    def run(self, step: Step) -> None:
+        self.device.outside["picture"] = [video[step.frame] for video in self.videos]
+        self.device.outside["result"] = self.pictures[step.frame]
+        self.bound[self.steps.index(step)]()
+
+    def poison(self, buffer: str) -> None:
+        arena = self.device.plan.arena
+        start = arena.offsets[buffer]
+        self.device.memory[start : start + arena.sizes[buffer]] = 0xFF  # NaN in every float
+
+
+def test_real_sessions_in_random_orders_give_the_restorer_s_pictures(tiny_bundle: Path) -> None:
+    restorer = Restorer.load(tiny_bundle, threads=1, window=WINDOW, max_faces=2)
+    videos = [faces(len(HELD), seed=seed) for seed in (1, 2)]
+    states, expected = [restorer.new_state(), restorer.new_state()], []
+    for frame, held in zip(zip(*videos, strict=True), HELD, strict=True):
+        if held[1] == 0 and held[0]:
+            states[1] = states[1].reset()
+        restored, states = restorer.restore(frame, states)
+        expected += restored
+    real = RealFrames(restorer.bundle, OnnxRuntimeBackend(restorer.bundle, threads=1))
+    chance = random.Random(3)
+    for number in range(REAL_ORDERS):
+        pictures = real.replay(some_order(real.steps, chance))
+        for picture, right in zip(pictures, expected, strict=True):
+            np.testing.assert_array_equal(picture, right, err_msg=f"order {number} of seed 3")
+
+
+def test_waits_hold_between_frames_too() -> None:
+    frames = {step.node: step.frame for step in STEPS}
+    across = [(a, b) for a, b in edges_of(STEPS) if frames[a] != frames[b]]
+    assert len(across) >= 8
