@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def bundles(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """Small bundles by the hash of their sources, kept between sessions by pytest's cache."""
     cache = getattr(request.config, "cache", None)  # absent with -p no:cacheprovider
     return cache.mkdir("keeprt-bundles") if cache else tmp_path_factory.mktemp("bundles")
+
+
+@pytest.fixture(scope="session")
+def exported(bundles: Path) -> Callable[..., Path]:
+    """Exports any small network, or finds its bundle."""
+    return lambda network: export_cached(network, bundles)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def clip() -> list[np.ndarray]:
 
 
 def load(bundle: Path, chunk: int = 20) -> Restorer:
-    return Restorer.load(bundle, mode="clip", threads=1, chunk=chunk)
+    return Restorer.load(bundle, mode="clip", threads=1, chunk=chunk, eager=True)
 
 
 def run(network: Keep, pictures: list[np.ndarray]) -> list[FrameResult]:
@@ -39,11 +39,11 @@ def expect_frames(
     expected: list[FrameResult],
     carry_state: bool = False,
 ) -> None:
-    buffers = restorer._frame.buffers
+    peek = restorer._frame.peek
     count = 0
     for restored in restorer.restore_clip(pictures, carry_state=carry_state):
         result = expected[count]
-        assert np.array_equal(buffers.rows("codes", 1)[0], result.codes[0].numpy()), count
+        assert np.array_equal(peek("codes", 1)[0], result.codes[0].numpy()), count
         difference = restored.astype(int) - to_picture(result.face[0])
         assert np.abs(difference).max() <= 1, count
         count += 1
@@ -151,32 +151,32 @@ def test_stream_calls_are_refused(tiny_bundle: Path, clip: list[np.ndarray]) -> 
 def test_the_golden_clip(full_bundle: Path) -> None:
     """Full size, against the authors' code: codes, images, and where the frames are cut in two."""
     pictures = pictures_512()
-    restorer = Restorer.load(full_bundle, mode="clip", chunk=4)
-    buffers = restorer._frame.buffers
+    restorer = Restorer.load(full_bundle, mode="clip", chunk=4, eager=True)
+    peek = restorer._frame.peek
     expected = golden("e2e_synthetic_1")
     for index, _ in enumerate(restorer.restore_clip(pictures)):
-        codes, margin = (buffers.rows(name, 1)[0] for name in ("codes", "margin"))
+        codes, margin = (peek(name, 1)[0] for name in ("codes", "margin"))
         assert np.array_equal(codes, expected["top1"][index])
         np.testing.assert_allclose(margin, expected["margin"][index], atol=2e-3)
-        restored = buffers.rows("restored", 1)[0]
+        restored = peek("restored", 1)[0]
         crop = restored[:, 192:320, 192:320]
         limit = 2e-4 if index else 2e-5
         expect_close(f"face {index}", crop, expected["out_crop"][index], limit)
         if index:
-            expect_close(f"gain {index}", buffers.rows("gain", 1)[0], expected["gain"][index], 2e-5)
+            expect_close(f"gain {index}", peek("gain", 1)[0], expected["gain"][index], 2e-5)
 
 
 @pytest.mark.slow
 def test_the_golden_clip_in_stream_mode(full_bundle: Path, reference: Keep) -> None:
     """The gains of a stream are the authors' gains of the clip's prefixes."""
     pictures = pictures_512()[:3]
-    restorer = Restorer.load(full_bundle, window=8)
+    restorer = Restorer.load(full_bundle, window=8, eager=True)
     state = restorer.new_state()
     latents = []
     for index, picture in enumerate(pictures):
         _, state = restorer.restore(picture, state)
-        latents.append(torch.from_numpy(restorer._frame.buffers.rows("latent", 1)[0].copy()))
+        latents.append(torch.from_numpy(restorer._frame.peek("latent", 1)[0].copy()))
         if index:
             with torch.no_grad():
                 expected = reference.kalman_filter(torch.stack(latents)[None])[0, -1]
-            expect_close("gain", restorer._frame.buffers.rows("gain", 1)[0], expected, 2e-5)
+            expect_close("gain", restorer._frame.peek("gain", 1)[0], expected, 2e-5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ NETWORKS = ("tiny", "tiny_without_kalman", "tiny_without_cfa")
 
 
 @pytest.fixture(params=NETWORKS)
-def bundle(request: pytest.FixtureRequest, exported: Callable[..., Path]) -> Path:
-    return exported(request.getfixturevalue(request.param))
+def bundle(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(request.param.replace("tiny", "tiny_bundle"))
+    return path
 
 
 def test_every_level_becomes_the_authors_float() -> None:
