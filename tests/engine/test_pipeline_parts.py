@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,7 @@ from keeprt.engine.pipeline.native import (
     yuv_format,
 )
 from keeprt.engine.pipeline.pictures import Pictures
-from keeprt.engine.pipeline.restoring import restore_stream
+from keeprt.engine.pipeline.restoring import restore_chunks, restore_stream
 from keeprt.engine.pipeline.upscaler import TILE, Upscaler
 from keeprt.engine.pipeline.work import AlignedFace, FrameWork, Summary
 from keeprt.engine.restorer import Restorer
@@ -155,6 +156,34 @@ def test_a_state_begins_anew_after_a_gap_and_at_a_cut(tiny_bundle: Path) -> None
     assert fresh == [0, 3, 6]
     alone, _ = restorer.restore(crops[3], restorer.new_state())
     assert np.array_equal(done[3].faces[0].restored, alone)
+
+
+def test_chunks_end_where_a_track_does_and_hold_few_frames(tiny_bundle: Path) -> None:
+    restorer = Restorer.load(tiny_bundle, mode="clip", chunk=3, threads=1)
+    crops = faces(12)
+    given = 0
+
+    def works() -> Iterator[FrameWork]:
+        nonlocal given
+        for n, crop in enumerate(crops):
+            given = n + 1
+            work = FrameWork(None, [], cut=n == 6)  # type: ignore[arg-type]
+            found: Any = SimpleNamespace(track=1)
+            work.faces = [AlignedFace(found, np.eye(2, 3), crop)] if n != 4 else []
+            yield work
+
+    done = []
+    for work in restore_chunks(works(), restorer, Summary()):
+        done.append(work)
+        assert given - len(done) <= restorer.chunk
+    for work, crop in zip(done, crops, strict=True):
+        assert all(face.crop is crop for face in work.faces)
+    fresh = [n for n, work in enumerate(done) for face in work.faces if face.fresh]
+    assert fresh == [0, 3, 5, 6, 9]
+    for start, end in ((0, 3), (3, 4), (5, 6), (6, 9), (9, 12)):
+        alone = restorer.restore_clip(crops[start:end])
+        for work, picture in zip(done[start:end], alone, strict=True):
+            assert np.array_equal(work.faces[0].restored, picture)
 
 
 def upscaling_network(path: Path, blur: int = 5, scale: int = 2) -> Path:

@@ -114,18 +114,22 @@ def test_a_slow_consumer_holds_the_producers_back() -> None:
 
 
 def test_the_first_error_is_reported_not_the_ones_that_follow() -> None:
-    broken = threading.Event()
+    taken, ended = threading.Event(), threading.Event()
 
     def source() -> Iterator[int]:
-        yield 1
-        broken.set()
-        raise BrokenError("first")
+        try:
+            yield 1
+            taken.wait()
+            raise BrokenError("first")
+        finally:
+            ended.set()
 
     def work() -> None:
         with pytest.raises(BrokenError, match="first"), Stages() as stages:
             for _ in stages.ahead(source()):
-                broken.wait()
-                time.sleep(0.05)
+                taken.set()
+                ended.wait()
+                time.sleep(0.1)
                 raise ValueError("second")
 
     in_time(work)
@@ -161,6 +165,25 @@ def test_an_error_ends_a_consumer_that_waits_for_items() -> None:
             list(stages.ahead(plus_one(stages.ahead(plus_one(stages.ahead(source()))))))
 
     in_time(work)
+
+
+def test_a_stopped_source_is_closed_in_its_own_thread() -> None:
+    class Source:
+        closed_in: threading.Thread | None = None
+
+        def __iter__(self) -> Source:
+            return self
+
+        def __next__(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            self.closed_in = threading.current_thread()
+
+    source = Source()
+    with Stages() as stages:
+        next(stages.ahead(source))
+    assert source.closed_in not in (None, threading.current_thread())
 
 
 def test_leaving_early_ends_the_threads() -> None:

@@ -6,13 +6,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from av.codec.context import ThreadType
 
 from keeprt.engine.errors import FaceError, KeeprtError, UsageError
-from keeprt.engine.faces.alignment import estimate_transform
+from keeprt.engine.faces.alignment import crop_face, estimate_transform
 from keeprt.engine.faces.compositing import frame_mask
 from keeprt.engine.media import open_sink, open_source
 from keeprt.engine.pipeline import Encoding, RestoreOptions, restore_video
@@ -342,6 +344,53 @@ def test_a_scaled_file_has_the_size_and_the_sound(tmp_path: Path) -> None:
     with open_source(tmp_path / "out.mp4") as video:
         assert (video.info.width, video.info.height) == (322, 242)
     assert packets(tmp_path / "out.mp4", "audio") == packets(source, "audio")
+
+
+def test_longer_than_the_lookahead(tmp_path: Path, watched: Watched) -> None:
+    source = write_clip(tmp_path / "in.mp4", one_face(60))
+    options = RestoreOptions(detector=scripted(70, 30, 180))
+    summary = restore_video(source, tmp_path / "out.mp4", None, options)
+    assert summary.tracks[1].frames == 60
+    with open_source(source) as video:
+        assert watched.sinks[0].times == [frame.native.pts for frame in video]
+    # The smoothed face is where the frame's own face is; at the ends the smoothing lags.
+    for n, work in list(enumerate(watched.works))[20:40]:
+        expected = astronaut_at(70 + n, 30, 180).landmarks
+        assert np.abs(work.faces[0].found.landmarks - expected).max() < 0.1
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_frames_that_the_decoder_still_needs_are_not_painted_over(
+    tmp_path: Path,
+    restorer: Restorer,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    codec: str,
+) -> None:
+    """Without delay, the frame that is written is the one that the next is predicted from.
+
+    Threads of the decoder would hide it most of the time: they are ahead of us.
+    """
+    one_thread = SimpleNamespace(AUTO=ThreadType.NONE)
+    monkeypatch.setattr("keeprt.engine.media.video_file.ThreadType", one_thread)
+    source = write_clip(tmp_path / "in.mkv", one_face(12), codec=codec)
+    before = decoded(source)
+    options = RestoreOptions(detector=scripted(70, 30, 180), lookahead=0, threads=False)
+    restore_video(source, tmp_path / "out.mkv", restorer, options)
+    assert [len(work.faces) for work in watched.works] == [0] * 2 + [1] * 10
+    for planes, old, mask in zip(
+        watched.frames, before, masks(watched, restorer.bundle.face_size), strict=True
+    ):
+        free = shrunk(mask, planes[0].shape) == 0
+        assert np.array_equal(planes[0][free], old[0][free])
+    crops = [crop_face(frame, work.faces[0].affine, 128) for frame, work in shown(source, watched)]
+    for crop, work in zip(crops, watched.works[2:], strict=True):
+        assert np.abs(crop.astype(int) - work.faces[0].crop).max() <= 1
+
+
+def shown(source: Path, watched: Watched) -> list[tuple[Any, Any]]:
+    """The source's pictures and the works of those frames that show a face without delay."""
+    return list(zip(rgb_of(source), watched.works, strict=True))[2:]
 
 
 def test_a_part_of_the_video(tmp_path: Path) -> None:

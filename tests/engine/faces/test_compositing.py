@@ -145,3 +145,22 @@ def test_a_face_of_another_size_is_refused():
     patch = patch_of(frame, landmarks_at(240, 180), lambda crop: cv2.resize(crop, (256, 256)))
     with pytest.raises(FaceError, match="cannot paste"):
         composite_rgb(frame, patch)
+
+
+@pytest.mark.parametrize("eyes", [20, 60, 120])
+def test_a_smaller_network_pastes_the_same_into_the_same_region(eyes):
+    frame = textured(*SIZE, blur=6.0)
+    results = []
+    for size in (512, 128):
+        affine = estimate_transform(landmarks_at(240, 180, eyes, degrees=7), size)
+        crop = crop_face(frame, affine, size)
+        pasted = frame.copy()
+        region = composite_rgb(pasted, Patch(np.clip(crop, 0, 200) + 40, crop, affine))
+        results.append((pasted.astype(int), region))
+    (large, wide), (small, narrow) = results
+    edges = [(wide.left, narrow.left), (wide.top, narrow.top)]
+    edges += [(wide.right, narrow.right), (wide.bottom, narrow.bottom)]
+    # The corners of the two crops are pixel centres, half a pixel inside their edges.
+    assert max(abs(a - b) for a, b in edges) <= 2 + 3 * eyes / 126
+    assert np.abs(large - small).mean() < 1.0
+    assert np.abs(large - frame).max() > 30
