@@ -15,20 +15,11 @@ import numpy.typing as npt
 
 from keeprt.benchmarks.degradation import Degradation, Frame, degrade
 from keeprt.engine.errors import UsageError
+from keeprt.engine.faces.alignment import TEMPLATE
 
 # both eyes, nose tip, both mouth corners (x, y) as seen in the picture, read off an enlargement
 PORTRAIT_LANDMARKS = np.array(
     [[203.1, 101.0], [246.4, 102.8], [224.5, 127.0], [203.5, 139.5], [244.5, 140.5]]
-)
-# where those five points lie in an aligned 512 x 512 face
-FACE_TEMPLATE = np.array(
-    [
-        [192.98138, 239.94708],
-        [318.90277, 240.1936],
-        [256.63416, 314.01935],
-        [201.26117, 371.41043],
-        [313.08905, 371.15118],
-    ]
 )
 DEMO_DEGRADATION = Degradation(blur_sigma=3.0, downscale=4, noise_sigma=5.0, crf=30)
 
@@ -78,7 +69,7 @@ def portrait_to_face(time_s: float, size: int, seed: int) -> npt.NDArray[np.floa
     scale = size / _TEMPLATE_SIZE
     # pixel centres lie at whole numbers, so a change of scale also moves the origin
     resize = np.array([[scale, 0, scale / 2 - 0.5], [0, scale, scale / 2 - 0.5], [0, 0, 1]])
-    return resize @ _head_motion(time_s, seed) @ _similarity(PORTRAIT_LANDMARKS, FACE_TEMPLATE)
+    return resize @ _head_motion(time_s, seed) @ _similarity(PORTRAIT_LANDMARKS, TEMPLATE)
 
 
 def _portrait() -> Frame:

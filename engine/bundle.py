@@ -16,6 +16,7 @@ from keeprt.engine.wiring import check_wiring
 FORMAT = "keeprt-bundle"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+HASHED_BYTES = 1 << 20  # at once, so that a file of any size takes little memory
 FREE_AXES = ["faces", "frames", "selected"]
 DTYPES = ("float32", "float16", "bfloat16", "int64", "bool")
 
@@ -169,8 +170,11 @@ def parse_manifest(text: str, file: Path) -> Manifest:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file in hex."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while chunk := stream.read(HASHED_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def next_named(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:

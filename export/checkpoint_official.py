@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import http.client
 import os
 import re
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 import platformdirs
 
+from keeprt.engine.bundle import file_sha256
 from keeprt.engine.errors import CheckpointError
 
 OFFICIAL_URL = "https://github.com/jnjaby/KEEP/releases/download/v0.1.0/KEEP-a1a14d46.pth"
@@ -85,20 +85,12 @@ def _published_prefix(name: str) -> str:
 
 def _verify(path: Path, prefix: str) -> None:
     """Refuse a file of another hash; deletes nothing."""
-    found = _sha256(path)
+    found = file_sha256(path)
     if not found.startswith(prefix):
         raise CheckpointError(
             f"{path} is not the published file (SHA-256 begins {found[: len(prefix)]}, "
             f"expected {prefix}); delete it and run again, or put the right file there"
         )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _download(url: str, path: Path, prefix: str, progress: Progress | None) -> None:

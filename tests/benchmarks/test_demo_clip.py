@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from keeprt.benchmarks.demo_clip import (
-    FACE_TEMPLATE,
     PORTRAIT_LANDMARKS,
     demo_clip,
     portrait_to_face,
 )
 from keeprt.engine.errors import UsageError
+from keeprt.engine.faces.alignment import TEMPLATE
 
 CORNERS = np.array([[0, 0], [511, 0], [0, 511], [511, 511]])
 
@@ -67,7 +67,7 @@ def test_degraded_frames_are_poor_versions_of_the_sharp_ones() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_face_stays_near_the_template_and_moves_smoothly(seed: int) -> None:
     positions = landmarks(seed=seed)
-    assert np.linalg.norm(positions.mean(axis=0) - FACE_TEMPLATE, axis=-1).max() < 20
+    assert np.linalg.norm(positions.mean(axis=0) - TEMPLATE, axis=-1).max() < 20
     steps = np.diff(positions, axis=0)
     assert np.linalg.norm(steps, axis=-1).max() < 3
     assert np.linalg.norm(np.diff(steps, axis=0), axis=-1).max() < 0.5
