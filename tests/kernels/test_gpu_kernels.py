@@ -8,23 +8,15 @@ import numpy as np
 import pytest
 from frames import ALL_FORMATS, damaged_placements, face_over, random_planes
 
-from keeprt.engine.errors import BackendError
 from keeprt.kernels import launch, loader
 from keeprt.kernels.crop_align import crop_align
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.paste_back import paste_back
 from keeprt.kernels.placement import no_face, place_face
 from keeprt.kernels.warp_by_flow import warp_by_flow
-from keeprt.kernels.wheels import check_driver, find_compiler
+from tests.gpu import NEEDS_GPU
 
-try:
-    check_driver()
-    find_compiler()
-    REASON = ""
-except BackendError as error:
-    REASON = str(error)
-
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(REASON), reason=REASON)]
+pytestmark = NEEDS_GPU
 
 
 class Card:

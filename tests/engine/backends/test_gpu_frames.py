@@ -15,19 +15,11 @@ import pytest
 
 from keeprt.engine import Restorer, load_bundle
 from keeprt.engine.backends.cuda_frames import CudaFrames
-from keeprt.engine.errors import BackendError
-from keeprt.kernels.wheels import check_driver, find_compiler
+from tests.gpu import NEEDS_GPU
 
 from ...networks import faces
 
-try:
-    check_driver()
-    find_compiler()
-    REASON = ""
-except BackendError as error:
-    REASON = str(error)
-
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(REASON), reason=REASON)]
+pytestmark = NEEDS_GPU
 
 WINDOW = 3
 Make = Callable[..., CudaFrames]

@@ -12,25 +12,10 @@ import numpy as np
 import pytest
 
 from keeprt.engine.bundle import MANIFEST, load_bundle
-from keeprt.engine.cli import main
 from keeprt.engine.media import open_source
 from tests.engine.media.clips import Clip, make_clip, packets, times
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def keeprt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["keeprt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

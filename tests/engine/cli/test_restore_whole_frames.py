@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from keeprt.engine.cli import main
 from keeprt.engine.cli.restore import expected_frames
 from keeprt.engine.media import VideoInfo
 from keeprt.engine.pipeline import RestoreOptions
@@ -21,15 +21,8 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def restore(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["keeprt", "restore", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+def restore(keeprt: Command) -> Command:
+    return partial(keeprt, "restore")
 
 
 @pytest.fixture
