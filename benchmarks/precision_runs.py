@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +41,18 @@ class Recorder(OnnxRuntimeBackend):
 
     record: FrameRecord | None = None
 
-    def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
-        """Runs one subgraph and records it."""
-        super().run(subgraph, inputs, outputs)
-        if self.record is not None:
-            self.record.inputs[subgraph] = {n: a.copy() for n, a in inputs.items()}
-            self.record.outputs[subgraph] = {n: a.copy() for n, a in outputs.items()}
+    def bind(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> Callable[[], None]:
+        """Binds one subgraph so that each call of it is recorded."""
+        run = super().bind(subgraph, inputs, outputs)
+
+        def run_and_record() -> None:
+            run()
+            if self.record is not None:
+                # Copies: the frame's buffers share memory, and the next operation may reuse it.
+                self.record.inputs[subgraph] = {n: a.copy() for n, a in inputs.items()}
+                self.record.outputs[subgraph] = {n: a.copy() for n, a in outputs.items()}
+
+        return run_and_record
 
 
 def record_run(
