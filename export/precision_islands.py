@@ -40,13 +40,15 @@ class Island:
 
 
 # Each pays for itself in `python -m keeprt.benchmarks.precision_study`; the flow does most: its
-# error moves every pixel that the next latent is predicted from. Casts round a LayerNorm or a
-# softmax cost nothing on a GPU, whose fused kernels sum in float32 anyway. GroupNorm and
-# InstanceNorm stay half: a cast would break their fusion with the activation behind them.
+# error moves every pixel that the next latent is predicted from. The LQ encoder's first blocks
+# work at full resolution, and what they round goes through all the others. Casts round a LayerNorm
+# or a softmax cost nothing on a GPU, whose fused kernels sum in float32 anyway. Elsewhere GroupNorm
+# and InstanceNorm stay half: a cast would break their fusion with the activation behind them.
 ATTENTION = r"flow\.transformer\.layers\.\d+\.(self_attn|cross_attn_ffn)"
 ISLANDS = (
     Island("layer_norm", ".*", kinds=frozenset({"LayerNormalization"})),
     Island("softmax", ".*", kinds=frozenset({"Softmax"})),
+    Island("first_block", "lq_encoder", r"encoder\.blocks\.[01](\..*)?"),
     Island("flow_features", "flow_features"),
     Island("flow_attention", "flow_matching", ATTENTION),
     Island("flow_tokens", "flow_matching", r"flow\.transformer\..*"),

@@ -7,10 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from keeprt.engine.backends.tensorrt_checks import check_network, count_layers
-from keeprt.engine.backends.tensorrt_flavours import Flavour, new_network, set_targets
+from keeprt.engine.backends.tensorrt_flavours import (
+    Flavour,
+    new_network,
+    save_timing_cache,
+    set_targets,
+    use_timing_cache,
+)
 from keeprt.engine.bundle import SubgraphSpec
 from keeprt.engine.errors import BackendError
 from keeprt.engine.plans import Profile
@@ -48,6 +55,7 @@ class Job:
     precision: str
     targets: tuple[str, ...]
     profile: Profile
+    timing_cache: Path
     refittable: bool = False
 
 
@@ -92,11 +100,13 @@ def build_plan(trt: Any, flavour: Flavour, job: Job, on_step: OnStep) -> BuiltPl
         config.set_flag(trt.BuilderFlag.REFIT)
     set_targets(trt, flavour, config, job.targets)
     _add_profile(builder, config, job)
+    use_timing_cache(flavour, config, job.timing_cache)
     start = time.perf_counter()
     plan = _interruptible(trt, builder, network, config, on_step)
     if plan is None:
         reason = log.errors[-1] if log.errors else "no reason given"
         raise BackendError(f"{flavour.module} cannot build {job.name}: {reason}")
+    save_timing_cache(flavour, config, job.timing_cache)
     return BuiltPlan(
         plan=plan,
         seconds=time.perf_counter() - start,

@@ -90,6 +90,25 @@ def set_targets(trt: Any, flavour: Flavour, config: Any, targets: tuple[str, ...
         config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
 
 
+def use_timing_cache(flavour: Flavour, config: Any, file: Path) -> None:
+    """Gives the builder the timings of earlier builds on this card and version.
+
+    Only a builder that times kernels on a card has any: TensorRT-RTX picks them on the target.
+    """
+    if flavour.ahead_of_time:
+        return
+    # What does not fit the card is refused by the library; then the timings begin anew.
+    kept = config.create_timing_cache(file.read_bytes()) if file.is_file() else None
+    cache = config.create_timing_cache(b"") if kept is None else kept
+    config.set_timing_cache(cache, ignore_mismatch=False)
+
+
+def save_timing_cache(flavour: Flavour, config: Any, file: Path) -> None:
+    """Keeps the timings of a build for the next one."""
+    if not flavour.ahead_of_time:
+        write_atomically(file, config.get_timing_cache().serialize())
+
+
 def new_context(engine: Any, runtime_cache: Path) -> Any:
     """An execution context; kernels that the flavour compiles on the card are kept in a file.
 

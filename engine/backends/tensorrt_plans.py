@@ -139,6 +139,7 @@ def _find_or_make(
         precision=key.precision,
         targets=targets,
         profile=request.profile,
+        timing_cache=folder / f"{key.flavour}-{key.version}-{'-'.join(targets)}.timing",
         refittable="refit" in key.options,
     )
     built = build_plan(trt, flavour, job, listener.on_step)

@@ -15,7 +15,12 @@ import pytest
 
 from keeprt.engine.backends import tensorrt_plans
 from keeprt.engine.backends.tensorrt_checks import COMPUTES, check_network, layers_of
-from keeprt.engine.backends.tensorrt_flavours import FLAVOURS, Flavour
+from keeprt.engine.backends.tensorrt_flavours import (
+    FLAVOURS,
+    Flavour,
+    save_timing_cache,
+    use_timing_cache,
+)
 from keeprt.engine.backends.tensorrt_plans import BuildRequest, Listener, Made, build_plans
 from keeprt.engine.bundle import Bundle, file_sha256, load_bundle
 from keeprt.engine.errors import BackendError, UsageError
@@ -391,3 +396,20 @@ with plans_locked(Path(sys.argv[1])):
     said: list[str] = []
     build_plans(one, request(), tmp_path, Listener(notify=said.append))
     assert not said
+
+
+def test_timings_are_kept_for_a_builder_that_measures_on_a_card(tmp_path):
+    file = tmp_path / "plans.timing"
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    config = builder.create_builder_config()
+    datacenter = FLAVOURS["tensorrt"]
+    # The same calls on TensorRT-RTX's own configuration, which says that it has no use for them.
+    with pytest.warns(DeprecationWarning, match="no-ops in TensorRT-RTX"):
+        use_timing_cache(datacenter, config, file)
+        save_timing_cache(datacenter, config, file)
+    assert file.stat().st_size > 0
+
+    other = tmp_path / "rtx.timing"
+    use_timing_cache(FLAVOURS["rtx"], config, other)
+    save_timing_cache(FLAVOURS["rtx"], config, other)
+    assert not other.exists()
