@@ -87,6 +87,10 @@ def test_bars_are_as_long_as_their_values(open_report: Open, file: Path) -> None
     widths = [box["width"] for box in (mark.bounding_box() for mark in marks.all()) if box]
     expected = np.array([0.65, 0.25, 0.81, 0.18, 0.64, 2.36, 0.91, 0.31, 1.24, 0.22, 0.88, 3.02])
     np.testing.assert_allclose(np.array(widths) / widths[-1], expected / 3.02, atol=0.005)
+    zero = page.locator("figure.barchart").first.locator(".wide text").get_by_text("0", exact=True)
+    bar, tick = marks.first.bounding_box(), zero.bounding_box()
+    assert bar and tick
+    assert bar["x"] == pytest.approx(tick["x"] + tick["width"] / 2, abs=2)
 
 
 def test_points_of_a_line_stand_where_their_values_are(open_report: Open, tmp_path: Path) -> None:
@@ -186,6 +190,7 @@ def test_paper_is_light_and_shows_both_pictures(open_report: Open, file: Path) -
     page.emulate_media(media="print", color_scheme="dark")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == "rgb(255, 255, 255)"
+    assert brightness(page.evaluate("getComputedStyle(document.body).color")) < 40
     assert not page.locator(".picker").is_visible()
     for stage in page.locator(".stage").all():
         left, right = (side.bounding_box() for side in stage.locator("img").all())
@@ -224,6 +229,7 @@ def test_text_cannot_become_markup(open_report: Open, tmp_path: Path) -> None:
     assert page.locator("img").count() == 5
     assert page.locator("script").count() == 1
     assert page.locator(".wide .mark > title").first.text_content() == f"{shown}, frame 0: 1"
+    assert shown in page.locator(".wide text").all_text_contents()
     assert page.locator("td.bad").get_attribute("title") == shown
 
 
@@ -232,6 +238,7 @@ def test_the_page_refuses_to_load_or_run_anything_else(open_report: Open, file: 
     refused = opened.page.evaluate(
         """() => new Promise((done) => {
             const seen = [];
+            setTimeout(() => done(seen.sort()), 5000);
             addEventListener("securitypolicyviolation", (event) => {
                 seen.push(event.effectiveDirective);
                 if (seen.length === 4) done(seen.sort());

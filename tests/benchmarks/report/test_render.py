@@ -44,7 +44,7 @@ def test_a_page_of_every_block_is_small_and_names_its_colours(file: Path) -> Non
 def test_a_user_s_plot_settings_change_nothing() -> None:
     chart = r.timeline({"a": [1, 2]}, "s")
     drawn = draw(chart, 0)
-    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30, "lines.linewidth": 9}):
+    with matplotlib.rc_context({"xtick.major.pad": 30, "axes.spines.bottom": False}):
         assert draw(chart, 0) == drawn
 
 
@@ -192,6 +192,8 @@ def test_what_does_not_fit_is_refused_where_it_is_made() -> None:
         r.Line("drift", [1, 2], [1])
     with pytest.raises(UsageError, match=r"bars 'ours': values of shape \(1,\) for 2 categories"):
         r.BarChart(["a", "b"], [r.Bars("ours", [1])], "s")
+    with pytest.raises(UsageError, match="slider 'S': there is no pair"):
+        r.Slider([], title="S")
     with pytest.raises(UsageError, match=r"pair 'frame 3': pictures of shape"):
         r.Pair(GREY, GREY[:4], "frame 3")
     with pytest.raises(UsageError, match="uint8 RGB or grey pictures, not float64"):
