@@ -27,9 +27,9 @@ from keeprt.benchmarks.report.blocks import (
     Text,
     Threshold,
     Verdict,
-    timeline,
 )
 from keeprt.benchmarks.report.page import render, write_report
+from keeprt.benchmarks.report.timeline import timeline
 
 __all__ = [
     "BarChart",

@@ -132,24 +132,6 @@ class LineChart:
     thresholds: Sequence[Threshold] = ()
 
 
-def timeline(
-    series: dict[str, ArrayLike],
-    unit: str,
-    *,
-    title: str = "",
-    caption: str = "",
-    first_frame: int = 0,
-    log_y: bool = False,
-    thresholds: Sequence[Threshold] = (),
-) -> LineChart:
-    """A chart of values per frame, frame `first_frame` first; `unit` names the vertical axis."""
-    lines = [
-        Line(name, first_frame + np.arange(len(np.atleast_1d(values))), np.atleast_1d(values))
-        for name, values in series.items()
-    ]
-    return LineChart(lines, "frame", unit, title, caption, log_y=log_y, thresholds=thresholds)
-
-
 @dataclass(frozen=True)
 class Histogram:
     """How often each value occurs, with its percentiles marked (linear interpolation)."""

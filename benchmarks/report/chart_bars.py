@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TypeAlias
 
 import numpy as np
@@ -15,13 +16,12 @@ from keeprt.benchmarks.report.canvas import (
     name_axes,
     open_canvas,
     scale_axis,
-    shorten,
 )
 from keeprt.benchmarks.report.colours import light, series_colour
 from keeprt.benchmarks.report.numbers import NOTHING, format_number
 
 Values: TypeAlias = NDArray[np.floating]
-_NAME_LENGTH = {"wide": 34, "narrow": 16}
+_NAME_LENGTH = {"wide": 36, "narrow": 17}
 
 
 def draw_bars(chart: BarChart, layout: Layout) -> Canvas:
@@ -107,7 +107,7 @@ def _finish(canvas: Canvas, chart: BarChart) -> None:
     axes = canvas.axes
     length = _NAME_LENGTH[canvas.layout.name]
     axes.set_yticks(
-        range(len(chart.categories)), [shorten(name, length) for name in chart.categories]
+        range(len(chart.categories)), [_wrapped(name, length) for name in chart.categories]
     )
     axes.tick_params(axis="y", labelcolor=light("ink"))
     axes.set_ylim(max(1, len(chart.categories)) - 0.5, -0.5)
@@ -127,6 +127,15 @@ def _write_totals(canvas: Canvas, chart: BarChart) -> None:
     totals = np.nansum([np.asarray(bars.values, float) for bars in chart.bars], axis=0)
     for row, total in enumerate(np.atleast_1d(totals).tolist()):
         _write_value(canvas, _text(total, chart.digits), total, row)
+
+
+def _wrapped(name: str, length: int) -> str:
+    """At most two lines; what is cut is cut from the middle, since names differ at their ends."""
+    if len(name) <= length:
+        return name
+    if len(name) > 2 * length - 4:
+        name = f"{name[: length - 4]}… {name[-(length - 2) :].strip()}"
+    return "\n".join(wrap(name, length)[:2])
 
 
 def _text(value: float, digits: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from keeprt.benchmarks.report.blocks import LineChart
@@ -16,7 +17,7 @@ from keeprt.benchmarks.report.canvas import (
     scale_axis,
 )
 from keeprt.benchmarks.report.colours import light, series_colour, series_dashes
-from keeprt.benchmarks.report.numbers import format_number
+from keeprt.benchmarks.report.numbers import format_number, format_tick
 
 VISIBLE_POINTS = 40
 Values = NDArray[np.float64]
@@ -31,6 +32,7 @@ def draw_lines(chart: LineChart, layout: Layout) -> Canvas:
     canvas.axes.margins(x=0.015, y=0.08)
     scale_axis(canvas, "x", chart.log_x)
     scale_axis(canvas, "y", _is_log_y(chart))
+    _tick_few(canvas, chart)
     name_axes(canvas, chart.x_label, chart.y_label)
     return canvas
 
@@ -108,6 +110,15 @@ def _draw_thresholds(canvas: Canvas, chart: LineChart) -> None:
             in_layout=False,
             color=light("bad"),
         )
+
+
+def _tick_few(canvas: Canvas, chart: LineChart) -> None:
+    """Where all lines have the same few places, these are what the axis names."""
+    places = {float(x) for line in chart.lines for x in np.asarray(line.x, np.float64)}
+    if len(places) <= canvas.layout.ticks + 1 and np.isfinite(list(places)).all():
+        shown = sorted(place for place in places if place > 0 or not chart.log_x)
+        canvas.axes.set_xticks(shown, [format_tick(place) for place in shown])
+        canvas.axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _whole(value: float) -> int | float:

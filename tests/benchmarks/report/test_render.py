@@ -155,6 +155,31 @@ def test_charts_of_little_or_nothing_are_drawn(chart: r.Block) -> None:
     assert draw(chart, 0).svgs.keys() == {"wide", "narrow"}  # type: ignore[arg-type]
 
 
+def test_few_places_are_all_named_and_long_names_keep_their_ends() -> None:
+    faces = draw(r.LineChart([r.Line("", [1, 2, 4, 8], [1, 2, 3, 4])], "faces", "s", log_x=True), 0)
+    assert set(shown_texts(faces.svgs["narrow"])) >= {"1", "2", "4", "8"}
+    names = [f"a stage with quite a long name, number {index}" for index in range(3)]
+    bars = draw(r.BarChart(names, [r.Bars("", [1, 2, 3])], "s"), 0)
+    cut = shown_texts(bars.svgs["narrow"])
+    assert all(any(text.endswith(f"number {index}") for text in cut) for index in range(3))
+
+
+def test_points_of_a_roofline_have_names_apart_from_each_other() -> None:
+    random = np.random.RandomState(6)
+    points = [r.RooflinePoint(f"stage {n}", *(50 + 20 * random.rand(2))) for n in range(8)]
+    drawn = draw(r.Roofline(points, [r.Roof("m", 100, 10)]), 0).svgs["wide"]
+    named = re.findall(r'<text[^>]*transform="translate\(([\d.]+) ([\d.]+)\)"[^>]*>stage', drawn)
+    named += re.findall(r'<text[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>stage', drawn)
+    places = np.array(named, float)
+    assert len(places) == 8
+    apart = np.abs(places[:, None] - places[None])[~np.eye(8, dtype=bool)]
+    assert ((apart[:, 0] > 30) | (apart[:, 1] > 10)).all()
+
+
+def shown_texts(svg: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
 def test_errors_that_are_all_zero_are_drawn_at_zero() -> None:
     drawn = draw(r.timeline({"float32": [0, 0, 0]}, "error", log_y=True), 0)
     assert drawn.hidden == 0
