@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from keeprt.benchmarks.bench.contenders import Case, pictures_for
 from keeprt.benchmarks.bench.rates import RateMeter
@@ -12,6 +13,8 @@ from keeprt.engine.errors import UsageError
 from keeprt.engine.pixels import Picture
 
 Say = Callable[[str], None]
+
+SPENT_CALLS = 4  # pictures that the cold start and the warm-up have gone through
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,16 @@ def run_case(
         for name, start in contenders.items():
             say(f"{describe(case)}: {name} starts")
             alive[name] = start()
-            _guarded(runs[name], alive, lambda p, r: _start(p, r, case, clip))
+            _guarded(runs[name], alive, partial(_start, case, clip))
         for number in range(rounds):
             if meter is not None:
                 say(f"{describe(case)}: round {number + 1} of {rounds}, this machine's rates")
                 meter.measure()
+            first = SPENT_CALLS + number * calls
+            pictures = [pictures_for(case, clip, first + k) for k in range(calls)]
             for name in rotated(list(alive), number):
                 say(f"{describe(case)}: round {number + 1} of {rounds}, {name}")
-                pictures = [pictures_for(case, clip, 4 + number * calls + k) for k in range(calls)]
-                _guarded(
-                    runs[name], alive, lambda p, r, given=pictures: r.rounds.append(p.round(given))
-                )
+                _guarded(runs[name], alive, partial(_round, pictures))
         for name in list(alive):
             _guarded(runs[name], alive, _remember_peak)
     finally:
@@ -89,12 +91,16 @@ def describe(case: Case) -> str:
     return f"stream, {case.faces} face{'s' if case.faces > 1 else ''}"
 
 
-def _start(participant: Participant, run: Run, case: Case, clip: Sequence[Picture]) -> None:
+def _start(case: Case, clip: Sequence[Picture], participant: Participant, run: Run) -> None:
     load_s = participant.load()
     first = participant.first(pictures_for(case, clip, 0))
     run.cold = Cold(load_s, first.seconds, 0.0)
     settle_s = participant.settle(pictures_for(case, clip, 1))
     run.cold = Cold(load_s, first.seconds, settle_s)
+
+
+def _round(pictures: Sequence[Sequence[Picture]], participant: Participant, run: Run) -> None:
+    run.rounds.append(participant.round(pictures))
 
 
 def _remember_peak(participant: Participant, run: Run) -> None:

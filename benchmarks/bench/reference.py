@@ -169,5 +169,5 @@ class ReferenceContender:
 
 def _configuration(values: dict[str, Any]) -> KeepConfig:
     """The bundle's configuration; JSON has made lists of its tuples."""
-    named = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    named: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return KeepConfig(**named)
