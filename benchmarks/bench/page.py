@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import TypeAlias
 
 from keeprt.benchmarks import report as r
 from keeprt.benchmarks.bench.harness import describe
 from keeprt.benchmarks.bench.results import BenchResult, CaseResult, ContenderResult
 from keeprt.benchmarks.bench.summary import STREAMS_RULE
 from keeprt.benchmarks.bench.tables import call_of, stage_ms, stage_names
+
+Cell: TypeAlias = "str | int | float | r.Cell | None"
+Columns: TypeAlias = "list[str | r.Column]"
 
 FLOOR_NOTE = (
     "The floor is max(FLOP / matrix-product rate, bytes that must move / copy rate), both rates "
@@ -87,14 +91,14 @@ def _sections(case: CaseResult) -> Iterator[r.Section]:
 
 def _latency(case: CaseResult) -> r.Table:
     ms = [r.Column(name, "ms", digits=1) for name in ("p50", "p90", "p99", "max", "jitter")]
-    columns = ["", *ms, r.Column("calls"), r.Column("throughput", "faces/s", digits=3)]
-    rows = [[found.name, *_latency_cells(found)] for found in case.contenders]
+    columns: Columns = ["", *ms, r.Column("calls"), r.Column("throughput", "faces/s", digits=3)]
+    rows: list[list[Cell]] = [[found.name, *_latency_cells(found)] for found in case.contenders]
     caption = "Percentiles are samples; below 100 calls p99 is the largest. Jitter is the mean "
     caption += "difference of neighbouring calls."
     return r.Table(columns, rows, title=f"Warm time of a {call_of(case)}", caption=caption)
 
 
-def _latency_cells(found: ContenderResult) -> list[str | float | int | None | r.Cell]:
+def _latency_cells(found: ContenderResult) -> list[Cell]:
     ms = found.call_ms
     if ms is None:
         failed = r.Cell(None, status="bad", note=found.failure)
@@ -104,8 +108,8 @@ def _latency_cells(found: ContenderResult) -> list[str | float | int | None | r.
 
 def _cold(case: CaseResult) -> r.Table:
     times = [r.Column(n, "s", digits=2) for n in ("load", f"first {call_of(case)}", "warm-up")]
-    columns = ["", *times, r.Column("peak memory", "MB", digits=0)]
-    rows: list[list[str | float | None]] = []
+    columns: Columns = ["", *times, r.Column("peak memory", "MB", digits=0)]
+    rows: list[list[Cell]] = []
     for found in case.contenders:
         cold = found.cold
         values = (cold.load_s, cold.first_s, cold.settle_s) if cold else (None, None, None)
@@ -130,7 +134,7 @@ def _charts(case: CaseResult, measured: list[ContenderResult]) -> list[r.Block]:
             "the others that bar is the sum of its two parts.",
         ),
         r.Histogram(calls[ours.name], "ms", title=f"{ours.name}: time of a {call_of(case)}"),
-        r.timeline(calls, "ms", title=f"Time of each {call_of(case)}, round after round"),
+        r.timeline(dict(calls), "ms", title=f"Time of each {call_of(case)}, round after round"),
         r.timeline(
             {found.name: found.resident_mb for found in measured},
             "MB",
@@ -147,7 +151,7 @@ def _physics(case: CaseResult) -> list[r.Block]:
         for name, p in shown
         if p is not None and p.gflop
     ]
-    columns = [
+    columns: Columns = [
         "stage",
         r.Column("work", "GFLOP", digits=2),
         r.Column("must move", "MB", digits=0),
@@ -158,7 +162,7 @@ def _physics(case: CaseResult) -> list[r.Block]:
         r.Column("floor", "ms", digits=2),
         r.Column("times the floor", digits=2),
     ]
-    rows = [
+    rows: list[list[Cell]] = [
         [name, p.gflop, p.must_move_mb, p.unfused_mb, p.gflop_s, p.gb_s, p.flop_per_byte,
          p.floor_ms, p.times_floor]
         for name, p in [*shown, ("whole frame", ours.whole)]
@@ -173,7 +177,9 @@ def _physics(case: CaseResult) -> list[r.Block]:
 
 def _streams(result: BenchResult) -> r.Section:
     rates = list(next(iter(result.streams.values())))
-    rows = [[name, *(streams[fps] for fps in rates)] for name, streams in result.streams.items()]
+    rows: list[list[Cell]] = [
+        [name, *(streams[fps] for fps in rates)] for name, streams in result.streams.items()
+    ]
     table = r.Table(["", *(r.Column(f"{fps} fps", digits=0) for fps in rates)], rows)
     return r.Section("Streams sustained", [table], intro=f"{STREAMS_RULE[0].upper()}"
                      f"{STREAMS_RULE[1:]}.")  # fmt: skip
