@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.table import Table
 
-from keeprt.benchmarks.bench.cards import Prediction
+from keeprt.benchmarks.bench.cards import DatasheetCard, Prediction
 from keeprt.benchmarks.bench.harness import describe
 from keeprt.benchmarks.bench.results import (
     MERGED,
@@ -17,15 +18,10 @@ from keeprt.benchmarks.bench.results import (
 )
 from keeprt.benchmarks.bench.summary import STREAMS_RULE
 
-PHYSICS = (
-    "GFLOP",
-    "must move MB",
-    "unfused MB",
-    "GFLOP/s",
-    "GB/s",
-    "FLOP/B",
-    "floor ms",
-    "x floor",
+PHYSICS = ("GFLOP", "MB", "unfused", "GFLOP/s", "GB/s", "FLOP/B", "floor ms", "x floor")
+PHYSICS_NOTE = (
+    "MB must move: weights, inputs and outputs once. unfused: MB if every node of the graph reads "
+    "and writes memory. floor: max(FLOP / product rate, bytes / copy rate)"
 )
 
 
@@ -112,7 +108,7 @@ def physics_table(case: CaseResult) -> Table:
     rates = f"{case.rates.gflop_s:.0f} GFLOP/s, copies {case.rates.gb_s:.1f} GB/s"
     ours = case.contenders[0]
     title = f"{describe(case.case)}: {ours.name} against this machine: products {rates}"
-    table = _table(title, "stage", *PHYSICS)
+    table = _table(title, "stage", *PHYSICS, caption=PHYSICS_NOTE)
     for stage in ours.stages:
         if stage.physics is not None:
             table.add_row(stage.stage, *physics_cells(stage.physics))
@@ -146,25 +142,44 @@ def streams_table(result: BenchResult) -> Table:
     return table
 
 
-def prediction_table(predictions: Sequence[Prediction]) -> Table:
-    """Floors of cards that are not here."""
-    title = "PREDICTION from datasheet rates, nothing was measured: ms that a frame takes at least"
-    caption = "m: set by memory traffic, all others by arithmetic"
-    names = [stage.stage for stage in predictions[0].stages]
-    table = _table(title, "card", "types", *names, "frame", "fps at most", "source",
-                   caption=caption)  # fmt: skip
-    for found in predictions:
-        stages = [f"{s.ms:.3f}{'' if s.bound_by == 'arithmetic' else ' m'}" for s in found.stages]
-        frame = [f"{found.frame_ms:.2f}", f"{1e3 / found.frame_ms:.0f}"]
-        table.add_row(found.card.name, found.precision, *stages, *frame, found.card.source)
+def prediction_tables(predictions: Sequence[Prediction]) -> Iterator[Table]:
+    """Floors of cards that are not here, a table for each way of computing; then their sources."""
+    for types in dict.fromkeys(found.precision for found in predictions):
+        title = f"PREDICTION from datasheets, not measured ({types}): ms of a frame at least"
+        chosen = [found for found in predictions if found.precision == types]
+        names = [stage.stage for stage in chosen[0].stages]
+        caption = "m: set by memory traffic, all others by arithmetic"
+        table = _table(title, "card", *names, "frame", "fps at most", caption=caption)
+        for found in chosen:
+            marks = ["" if s.bound_by == "arithmetic" else " m" for s in found.stages]
+            stages = [f"{s.ms:.2f}{m}" for s, m in zip(found.stages, marks, strict=True)]
+            frame = [f"{found.frame_ms:.2f}", f"{1e3 / found.frame_ms:.0f}"]
+            table.add_row(found.card.name, *stages, *frame)
+        yield table
+    yield _sources(list({found.card.name: found.card for found in predictions}.values()))
+
+
+def _sources(cards: Sequence[DatasheetCard]) -> Table:
+    title = "dense rates that the predictions stand on (fp16: with float32 accumulation)"
+    table = _table(title, "card", "fp16 TFLOP/s", "fp32 TFLOP/s", "GB/s", "source")
+    for card in cards:
+        rates = (card.fp16_tflop_s, card.fp32_tflop_s, card.gb_s)
+        table.add_row(card.name, *(f"{rate:g}" for rate in rates), card.source)
     return table
 
 
 def _table(title: str, first: str, *columns: str, caption: str | None = None) -> Table:
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    table = Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column(first, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("types", "source") else "right")
+        table.add_column(column, justify="left" if column == "source" else "right")
     return table
 
 

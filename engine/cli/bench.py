@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +61,8 @@ def bench(
     tables = need("keeprt.benchmarks.bench.tables", "all")
     if predict:
         predictions = need("keeprt.benchmarks.bench.predictions", "all")
-        output.print(tables.prediction_table(predictions.predictions(bundle, predict, window)))
+        for table in tables.prediction_tables(predictions.predictions(bundle, predict, window)):
+            output.print(table)
         return
     options = run.Options(
         bundle=bundle,
@@ -75,20 +77,25 @@ def bench(
         threads=threads,
         backend=backend,
         provider=provider,
-        command=" ".join(["keeprt", *sys.argv[1:]]),
+        command=_command(sys.argv[1:]),
     )
     for file in (json, report):
         _check_target(file)
     with console.status("") as status:
         result = run.run_bench(options, status.update)
-    for table in tables.bench_tables(result):
-        output.print(table)
     if json is not None:
         result.write_json(json)
     if report is not None:
         need("keeprt.benchmarks.bench.page", "all").write_page(result, report)
+    for table in tables.bench_tables(result):
+        output.print(table)
     if result.bundle["weights"].startswith("synthetic:"):
         warn_synthetic()
+
+
+def _command(arguments: list[str]) -> str:
+    """The command for the report, without the places of this machine's files."""
+    return shlex.join(["keeprt", *(Path(one).name if "/" in one else one for one in arguments)])
 
 
 def _numbers(text: str) -> tuple[int, ...]:
