@@ -45,12 +45,14 @@ def run_case(
     rounds: int,
     calls: int,
     meter: RateMeter | None = None,
+    observe: Callable[[], None] = lambda: None,
     say: Say = lambda text: None,
 ) -> list[Run]:
     """Rounds of `calls` steady calls of each contender, the rates measured before each round.
 
-    Each round begins with another contender, so that none always follows the same one. Raises
-    UsageError for fewer than one round or call, and keeprt's own errors of a contender.
+    Each round begins with another contender, so that none always follows the same one; `observe`
+    is called after each, while a card has the clocks of its work. Raises UsageError for fewer
+    than one round or call, and keeprt's own errors of a contender.
     """
     if rounds < 1 or calls < 1:
         raise UsageError("ask for at least one round of one call")
@@ -70,6 +72,7 @@ def run_case(
             for name in rotated(list(alive), number):
                 say(f"{describe(case)}: round {number + 1} of {rounds}, {name}")
                 _guarded(runs[name], alive, partial(_round, pictures))
+            observe()
         for name in list(alive):
             _guarded(runs[name], alive, _remember_peak)
     finally:

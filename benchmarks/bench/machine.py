@@ -17,7 +17,7 @@ from keeprt.engine.errors import BackendError
 from keeprt.engine.nvidia_driver import find_driver
 
 LIBRARIES = ("keeprt", "onnxruntime", "onnxruntime-gpu", "torch", "numpy", "tensorrt-rtx-cu13")
-CARD_QUERY = "name,clocks.sm,clocks.max.sm,clocks.mem,power.limit,power.draw,driver_version"
+CARD_QUERY = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "driver_version")
 
 
 def machine_facts(threads: int | None) -> dict[str, str]:
@@ -30,7 +30,7 @@ def machine_facts(threads: int | None) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
     found = {library: _version(library) for library in LIBRARIES}
-    return facts | {library: number for library, number in found.items() if number} | card_facts()
+    return facts | {library: number for library, number in found.items() if number}
 
 
 def _version(library: str) -> str:
@@ -86,7 +86,6 @@ def _from_nvml() -> dict[str, str]:
             f"{nvml.nvmlDeviceGetMaxClockInfo(card, sm)} MHz, "
             f"memory {nvml.nvmlDeviceGetClockInfo(card, memory)} MHz",
             "GPU power limit": f"{nvml.nvmlDeviceGetPowerManagementLimit(card) / 1e3:.0f} W",
-            "GPU memory used": f"{nvml.nvmlDeviceGetMemoryInfo(card).used / 2**30:.1f} GiB",
         }
     finally:
         nvml.nvmlShutdown()
@@ -96,10 +95,23 @@ def _from_nvidia_smi() -> dict[str, str]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return {"GPU clocks": "unknown: neither nvidia-ml-py nor nvidia-smi is installed"}
-    asked = [tool, f"--query-gpu={CARD_QUERY}", "--format=csv,noheader", "--id=0"]
+    asked = [tool, f"--query-gpu={','.join(CARD_QUERY)}", "--format=csv,noheader", "--id=0"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
     if done.returncode:
         return {"GPU clocks": f"unknown: nvidia-smi ended with code {done.returncode}"}
-    values = [value.strip() for value in done.stdout.split(",")]
-    return dict(zip(("GPU", *(f"GPU {name}" for name in CARD_QUERY.split(",")[1:])), values,
-                    strict=False))  # fmt: skip
+    values = [value.strip() for value in done.stdout.splitlines()[0].split(",")]
+    return {f"GPU {name}": value for name, value in zip(CARD_QUERY, values, strict=True)}
+
+
+def device_memory_bytes() -> int:
+    """Memory in use on the first card, by whomever; 0 where nvidia-ml-py is not installed."""
+    try:
+        nvml = import_module("pynvml")
+    except ImportError:
+        return 0
+    nvml.nvmlInit()
+    try:
+        card = nvml.nvmlDeviceGetHandleByIndex(0)
+        return int(nvml.nvmlDeviceGetMemoryInfo(card).used)
+    finally:
+        nvml.nvmlShutdown()

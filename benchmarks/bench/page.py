@@ -56,15 +56,17 @@ def bench_report(result: BenchResult, day: date) -> r.Report:
 def _summary(result: BenchResult) -> Iterator[r.Highlights | r.Text]:
     case = result.cases[0]
     ours = case.contenders[0]
-    if ours.call_ms is None or ours.whole is None:
+    if ours.call_ms is None:
         yield r.Text(f"{ours.name} failed: {ours.failure}", tone="note")
         return
     p99 = f"p99 is {ours.call_ms.p99 / 1e3:.3f} s of {ours.call_ms.count}"
     shown = [
         r.Highlight(f"{call_of(case)}, median", ours.call_ms.p50 / 1e3, "s", p99, digits=3),
         r.Highlight("faces per second", ours.faces_per_s, "", describe(case.case), digits=3),
-        r.Highlight("times the floor", ours.whole.times_floor, "", "of this machine", digits=2),
     ]
+    if ours.whole is not None:
+        floor = ours.whole.times_floor
+        shown.append(r.Highlight("times the floor", floor, "", "of this machine", digits=2))
     for rival in case.contenders[1:]:
         if rival.call_ms is not None:
             ratio = rival.call_ms.p50 / ours.call_ms.p50
@@ -85,7 +87,7 @@ def _sections(case: CaseResult) -> Iterator[r.Section]:
     if measured:
         blocks += _charts(case, measured)
     yield r.Section(f"{name[0].upper()}{name[1:]}", blocks)
-    if measured and measured[0] is case.contenders[0]:
+    if case.contenders[0].whole is not None:
         yield r.Section(f"Physics: {name}", _physics(case), intro=FLOOR_NOTE)
 
 

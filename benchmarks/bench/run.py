@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from keeprt.benchmarks.bench.contenders import MODES, Case
 from keeprt.benchmarks.bench.cost import StageCost, clip_costs, stream_costs
 from keeprt.benchmarks.bench.harness import Say, run_case
-from keeprt.benchmarks.bench.machine import bundle_facts, machine_facts
+from keeprt.benchmarks.bench.machine import (
+    bundle_facts,
+    card_facts,
+    device_memory_bytes,
+    machine_facts,
+)
 from keeprt.benchmarks.bench.rates import RateMeter, median_rates
 from keeprt.benchmarks.bench.results import (
     BenchResult,
@@ -47,9 +52,32 @@ class Options:
     command: str = ""
 
 
+@dataclass
+class Card:
+    """The card under work: clocks, power limit and memory as they are between the rounds."""
+
+    used: bool
+    memory_bytes: int = 0
+    facts: dict[str, str] = field(default_factory=card_facts)
+
+    def observe(self) -> None:
+        """Takes the state of now; the memory is the most seen."""
+        if self.used:
+            self.memory_bytes = max(self.memory_bytes, device_memory_bytes())
+            self.facts = card_facts()
+            known = f"{self.memory_bytes / 1e6:.0f} MB, most seen after a round, of all contenders"
+            self.facts["GPU memory"] = known if self.memory_bytes else "unknown: no nvidia-ml-py"
+
+
+def on_a_card(options: Options) -> bool:
+    """Whether the engine computes on a GPU."""
+    return options.backend in ON_A_CARD or options.provider != "cpu"
+
+
 def run_bench(options: Options, say: Say = lambda text: None) -> BenchResult:
     """Measures every case. Raises UsageError, BundleError, BackendError or CheckpointError."""
     bundle = _checked(options)
+    card = Card(on_a_card(options))
     clip = demo_clip(CLIP_FRAMES, size=bundle.face_size).degraded
     meter = RateMeter(options.threads)
     cases = []
@@ -63,17 +91,20 @@ def run_bench(options: Options, say: Say = lambda text: None) -> BenchResult:
                 rounds=options.rounds,
                 calls=options.frames if case.mode == "stream" else 1,
                 meter=meter,
+                observe=card.observe,
                 say=say,
             )
             samples = tuple(meter.measured[before:])
-            rates, costs = median_rates(samples), costs_of(bundle, case)
+            # The measured rates are the processor's: they say nothing about work on a card.
+            costs = {} if card.used else costs_of(bundle, case)
+            rates = median_rates(samples)
             results = tuple(contender_result(run, case, costs, rates) for run in runs)
             cases.append(CaseResult(case, rates, samples, results))
     finally:
         meter.close()
     names = [found.name for found in cases[0].contenders]
     return BenchResult(
-        machine=machine_facts(options.threads),
+        machine=machine_facts(options.threads) | card.facts,
         bundle=bundle_facts(bundle),
         command=options.command,
         rates=median_rates(meter.measured),
@@ -120,7 +151,7 @@ def _checked(options: Options) -> Bundle:
             raise unknown_rival(rival)
     if options.rounds < 1 or options.frames < 1:
         raise UsageError("--rounds and --frames must be at least 1")
-    if options.backend in ON_A_CARD or options.provider != "cpu":
+    if on_a_card(options):
         require_card()
     cases_of(options)
     bundle = load_bundle(options.bundle)

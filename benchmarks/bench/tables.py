@@ -31,7 +31,8 @@ def bench_tables(result: BenchResult) -> Iterator[Table]:
         yield latency_table(case)
         yield cold_table(case)
         yield stages_table(case)
-        yield physics_table(case)
+        if case.contenders[0].whole is not None:
+            yield physics_table(case)
     if result.streams:
         yield streams_table(result)
 

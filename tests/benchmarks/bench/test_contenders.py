@@ -59,9 +59,14 @@ def calls_of(case: Case) -> list[list[Any]]:
 CASES = [Case("stream", 1, 3, 4, 1), Case("stream", 2, 3, 4, 1), Case("clip", 1, 3, 4, 1)]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mode}-{case.faces}")
 @pytest.mark.parametrize(
-    "bundle", ["tiny_bundle", "tiny_bundle_without_kalman", "tiny_bundle_without_cfa"]
+    ("bundle", "case"),
+    [
+        *(("tiny_bundle", case) for case in CASES),
+        ("tiny_bundle_without_kalman", CASES[1]),
+        ("tiny_bundle_without_cfa", CASES[1]),
+        ("tiny_bundle_without_kalman", CASES[2]),
+    ],
 )
 def test_plain_sessions_give_the_engines_pictures(
     request: pytest.FixtureRequest, bundle: str, case: Case
