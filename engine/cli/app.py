@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keeprt.engine.cli import build, demo, doctor, export, inspect, restore
+from keeprt.engine.cli import bench, build, demo, doctor, export, inspect, restore
 from keeprt.engine.cli.console import console
 from keeprt.engine.errors import KeeprtError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("bench")(bench.bench)
 app.command("build")(build.build)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

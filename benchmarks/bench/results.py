@@ -1,0 +1,193 @@
+"""What a run found, as plain values: times, memory and the physics of each stage; and its JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keeprt.benchmarks.bench.contenders import Case
+from keeprt.benchmarks.bench.cost import StageCost
+from keeprt.benchmarks.bench.harness import Cold, Run
+from keeprt.benchmarks.bench.rates import Rates
+from keeprt.benchmarks.bench.summary import BatchSpeed, Distribution, distribution
+from keeprt.engine.errors import UsageError
+
+FORMAT = "keeprt-bench"
+FORMAT_VERSION = 1
+BETWEEN = "between stages"
+# Stages of the reference that are several of the engine's.
+MERGED = {"flow": ("flow_features", "flow_matching")}
+
+
+@dataclass(frozen=True)
+class Physics:
+    """A stage's work, how fast it was done at the median time, and the least time it could take.
+
+    `floor_ms` is max(FLOP / matrix-product rate, bytes that must move / copy rate); for several
+    stages after each other, the sum of theirs.
+    """
+
+    gflop: float
+    must_move_mb: float
+    unfused_mb: float
+    gflop_s: float
+    gb_s: float
+    flop_per_byte: float
+    floor_ms: float
+    times_floor: float
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Milliseconds of one stage in a frame (of all faces of a batch)."""
+
+    stage: str
+    ms: Distribution
+    physics: Physics | None = None
+
+
+@dataclass(frozen=True)
+class ContenderResult:
+    """One contender in one case. `call_ms` is what a caller waits: a frame, or a chunk."""
+
+    name: str
+    failure: str = ""
+    cold: Cold | None = None
+    call_ms: Distribution | None = None
+    frame_ms: Distribution | None = None
+    faces_per_s: float = 0.0
+    stages: tuple[StageResult, ...] = ()
+    whole: Physics | None = None
+    peak_memory_mb: float = 0.0
+    rounds_ms: tuple[tuple[float, ...], ...] = ()
+    resident_mb: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """All contenders of one case, the engine first, and the rates measured between rounds."""
+
+    case: Case
+    rates: Rates
+    rate_samples: tuple[Rates, ...]
+    contenders: tuple[ContenderResult, ...]
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """A whole run. `streams` is by contender and frame rate, over all batch sizes."""
+
+    machine: Mapping[str, str]
+    bundle: Mapping[str, str]
+    command: str
+    rates: Rates
+    cases: tuple[CaseResult, ...]
+    streams: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The whole of it as JSON text, with the format's name and version."""
+        content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        return json.dumps(content | asdict(self), indent=1) + "\n"
+
+    def write_json(self, path: Path) -> None:
+        """Writes the JSON; the file appears whole or not at all. Raises UsageError."""
+        partial = path.with_name(f".{path.name}.part")
+        try:
+            partial.write_text(self.to_json(), encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def contender_result(
+    run: Run, case: Case, costs: Mapping[str, StageCost], rates: Rates
+) -> ContenderResult:
+    """The figures of one contender's run; of one that failed, what is known of it."""
+    samples = [sample for round_ in run.rounds for sample in round_]
+    if run.failure or not samples:
+        return ContenderResult(run.name, run.failure or "nothing was measured", run.cold)
+    frames = case.frames_per_call
+    rounds_s = [[sample.seconds for sample in round_] for round_ in run.rounds]
+    frame_ms = distribution([[s / frames for s in round_] for round_ in rounds_s])
+    stages = tuple(_stages(run, frames, _merged(costs, samples[0].stages), rates))
+    return ContenderResult(
+        name=run.name,
+        cold=run.cold,
+        call_ms=distribution(rounds_s),
+        frame_ms=frame_ms,
+        faces_per_s=1e3 * case.faces / frame_ms.mean,
+        stages=stages,
+        whole=_physics(list(costs.values()), frame_ms.p50, rates),
+        peak_memory_mb=run.peak_bytes / 1e6,
+        rounds_ms=tuple(tuple(1e3 * s for s in round_) for round_ in rounds_s),
+        resident_mb=tuple(sample.resident_bytes / 1e6 for sample in samples),
+    )
+
+
+def batch_speeds(cases: Sequence[CaseResult], contender: str) -> list[BatchSpeed]:
+    """How fast a contender's batches of stream mode were."""
+    return [
+        BatchSpeed(result.case.faces, found.call_ms.p99 / 1e3, found.faces_per_s)
+        for result in cases
+        if result.case.mode == "stream"
+        for found in result.contenders
+        if found.name == contender and found.call_ms is not None
+    ]
+
+
+def _stages(
+    run: Run, frames: int, costs: Mapping[str, StageCost], rates: Rates
+) -> list[StageResult]:
+    names = list(run.rounds[0][0].stages)
+    found = []
+    for name in [*names, BETWEEN]:
+        rounds_s = [
+            [
+                (sample.seconds - sum(sample.stages.values()) if name == BETWEEN
+                 else sample.stages.get(name, 0.0)) / frames
+                for sample in round_
+            ]
+            for round_ in run.rounds
+        ]  # fmt: skip
+        ms = distribution(rounds_s)
+        cost = costs.get(name)
+        found.append(StageResult(name, ms, _physics([cost], ms.p50, rates) if cost else None))
+    return found
+
+
+def _merged(costs: Mapping[str, StageCost], stages: Mapping[str, float]) -> dict[str, StageCost]:
+    """Costs by the contender's own stages, of which one may be several of the engine's."""
+    merged = dict(costs)
+    for name, parts in MERGED.items():
+        if name in stages and all(part in costs for part in parts):
+            both = [costs[part] for part in parts]
+            merged[name] = StageCost(
+                name,
+                {"float32": sum(cost.total_flop for cost in both)},
+                sum(cost.must_move_bytes for cost in both),
+                sum(cost.unfused_bytes for cost in both),
+            )
+    return merged
+
+
+def _physics(costs: Sequence[StageCost], ms: float, rates: Rates) -> Physics | None:
+    if not costs or ms <= 0:
+        return None
+    flop = sum(cost.total_flop for cost in costs)
+    moved = sum(cost.must_move_bytes for cost in costs)
+    floor_s = sum(rates.floor_s(cost.total_flop, cost.must_move_bytes) for cost in costs)
+    return Physics(
+        gflop=flop / 1e9,
+        must_move_mb=moved / 1e6,
+        unfused_mb=sum(cost.unfused_bytes for cost in costs) / 1e6,
+        gflop_s=flop / ms / 1e6,
+        gb_s=moved / ms / 1e6,
+        flop_per_byte=flop / moved,
+        floor_ms=1e3 * floor_s,
+        times_floor=ms / (1e3 * floor_s),
+    )
