@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -101,17 +102,17 @@ def pictures_measures() -> list[Measure]:
     the mean of the three channels.
     """
     try:
-        from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+        metrics = import_module("skimage.metrics")
     except ImportError as error:
         raise UsageError("PSNR and SSIM need scikit-image: pip install 'keeprt[all]'") from error
 
     def psnr(sharp: Frame, restored: Frame) -> float:
         if np.array_equal(sharp, restored):
             return float("inf")
-        return float(peak_signal_noise_ratio(sharp, restored, data_range=255))
+        return float(metrics.peak_signal_noise_ratio(sharp, restored, data_range=255))
 
     def ssim(sharp: Frame, restored: Frame) -> float:
-        similarity = structural_similarity(
+        similarity = metrics.structural_similarity(
             sharp,
             restored,
             channel_axis=2,

@@ -23,7 +23,11 @@ Tensor = NDArray[Any]
 
 #: What pixel values 0 and 255 become.
 RANGES = {"-1..1": (-1.0, 1.0), "0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
-_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_FLOATS: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
+}
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,12 @@ class Port:
     """An input or output: dims are None where the graph leaves them free."""
 
     name: str
-    type: str
+    element: str
     dims: tuple[int | None, ...]
 
     def __str__(self) -> str:
         dims = " x ".join("?" if dim is None else str(dim) for dim in self.dims)
-        return f"{self.name} ({dims or 'scalar'}, {self.type[7:-1]})"
+        return f"{self.name} ({dims or 'scalar'}, {self.element[7:-1]})"
 
     def fits(self, *dims: int | None) -> bool:
         """Whether the dims can be these; None fits all."""
@@ -73,9 +77,9 @@ class Port:
         )
 
     @property
-    def dtype(self) -> type[np.floating[Any]] | None:
+    def dtype(self) -> np.dtype[Any] | None:
         """NumPy's type, None where it is no float."""
-        return _FLOATS.get(self.type)
+        return _FLOATS.get(self.element)
 
 
 class OnnxNetwork:

@@ -35,6 +35,11 @@ def heading(column: Column) -> str:
     return f"{column.heading} {'↑' if column.better == 'higher' else '↓'}"
 
 
+def is_given(found: Evaluation, column: Column) -> bool:
+    """False for a column whose network was not given."""
+    return found.columns.get(column.key, NOT_GIVEN) != NOT_GIVEN
+
+
 def level_title(found: Evaluation, level: str) -> str:
     """A level with the ranges its degradations were drawn from, and whose they are."""
     ranges = found.levels[level]
@@ -62,14 +67,14 @@ def notes(found: Evaluation) -> list[str]:
     for name, clip in found.clips.items():
         own = clip["own"].get(E_WARP.key)
         if own is not None:
-            lines.append(f"the sharp clip {name} has an {E_WARP.heading} of {E_WARP.text(own)}")
+            lines.append(f"{E_WARP.label} of the sharp clip {name} itself: {E_WARP.text(own)}")
     if any(_without_face(found, level, name) for level in found.levels for name in found.methods):
         lines.append(f"{AKD.label} (n/N): a face was found in n of N frames, and AKD is theirs")
     return lines
 
 
 def _cell(found: Evaluation, level: str, method: str, column: Column) -> Cell:
-    if found.columns.get(column.key, NOT_GIVEN) == NOT_GIVEN:
+    if not is_given(found, column):
         return Cell(NOT_GIVEN)
     text = column.text(found.mean(level, method, column.key))
     if column is AKD and (missing := _without_face(found, level, method)):

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,8 +53,8 @@ def warping_errors(motions: Sequence[Motion], frames: Sequence[Frame]) -> Series
     """E_warp(t) of every frame; None for the first, and where nothing is seen twice."""
     errors: Series = [None]
     for motion, before, now in zip(motions, frames[:-1], frames[1:], strict=True):
-        warped = warp(np.asarray(before, np.float32) / 255, motion.source)
-        squared = np.square(np.asarray(now, np.float32) / 255 - warped)[motion.seen]
+        warped = warp(_unit(before), motion.source)
+        squared = np.square(_unit(now) - warped)[motion.seen]
         errors.append(float(squared.mean(dtype=np.float64)) if squared.size else None)
     return errors
 
@@ -61,9 +62,19 @@ def warping_errors(motions: Sequence[Motion], frames: Sequence[Frame]) -> Series
 def warp(picture: Float32, source: Float32) -> Float32:
     """The picture (H, W, C) sampled bilinearly at `source` (H, W, 2), 0 outside."""
     return np.asarray(
-        cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
+        cv2.remap(
+            picture,
+            source[..., 0],
+            source[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+        ),
         np.float32,
     )
+
+
+def _unit(frame: Frame) -> Float32:
+    return np.asarray(frame, np.float32) / np.float32(255)
 
 
 def _motion(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Motion:
@@ -81,5 +92,5 @@ def _motion(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Motion:
 def _flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> Float32:
     """(H, W, 2) float32: where each pixel of `start` lies in `end`, less its own place."""
     # a fresh instance each time: DIS keeps buffers, and a flow must not depend on the one before
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(search.calc(start, end, None), np.float32)

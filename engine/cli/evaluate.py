@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from keeprt.engine.cli.console import console, frame_progress, need, output, warn_synthetic
@@ -161,10 +162,13 @@ def _check_report(path: Path) -> None:
 def _show(found: Any, folder: Path, report: Path | None) -> None:
     tables = need("keeprt.benchmarks.evaluate.table", "all")
     for level in found.levels:
-        table = Table(title=tables.level_title(found, level))
-        table.add_column("method")
+        # eight columns of figures in 80 characters; "not given" may be broken, figures may not
+        table = Table(title=tables.level_title(found, level), box=SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column("method", no_wrap=True)
         for column in tables.COLUMNS:
-            table.add_column(tables.heading(column), justify="right")
+            given = tables.is_given(found, column)
+            heading = tables.heading(column).replace(", ", "\n")
+            table.add_column(heading, justify="right", no_wrap=given)
         for name, cells in tables.rows(found, level):
             table.add_row(name, *(f"[bold]{c.text}[/]" if c.best else c.text for c in cells))
         output.print(table)
