@@ -250,6 +250,10 @@ class Slider:
     title: str = ""
     caption: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise UsageError(f"slider '{self.title}': there is no pair of pictures to show")
+
 
 @dataclass(frozen=True)
 class Labelled:

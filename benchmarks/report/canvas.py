@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +65,10 @@ class Canvas:
     def svg(self, prefix: str, name: str) -> str:
         """The chart as an SVG element; the same chart gives the same text."""
         text = io.StringIO()
-        self.figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+        with warnings.catch_warnings():
+            # The browser's fonts count, not those that matplotlib measures with.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            self.figure.savefig(text, format="svg", metadata={"Date": None})
         return clean(text.getvalue(), self.titles, prefix, name)
 
 
@@ -72,13 +76,19 @@ def open_canvas(layout: Layout, height: int | None = None) -> Canvas:
     """An empty chart, `height` CSS pixels high."""
     size = (layout.width / 72, (height or layout.height) / 72)
     figure = Figure(figsize=size, dpi=72, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.05))
-    return Canvas(layout, figure, figure.add_subplot())
+    canvas = Canvas(layout, figure, figure.add_subplot())
+    figure.patch.set_visible(False)
+    canvas.axes.patch.set_visible(False)
+    return canvas
 
 
 def name_axes(canvas: Canvas, x_label: str, y_label: str) -> None:
     """Labels in reading direction: the vertical axis is named above it."""
-    canvas.axes.set_title(y_label, loc="left", fontsize=11.5, color=light("muted"), pad=10)
-    canvas.axes.set_xlabel(x_label, fontsize=11.5, color=light("muted"), labelpad=6)
+    cut = 90 if canvas.layout.name == "wide" else 40
+    canvas.axes.set_title(
+        shorten(y_label, cut), loc="left", fontsize=11.5, color=light("muted"), pad=10
+    )
+    canvas.axes.set_xlabel(shorten(x_label, cut), fontsize=11.5, color=light("muted"), labelpad=6)
 
 
 def scale_axis(canvas: Canvas, axis: str, log: bool) -> None:
@@ -95,6 +105,11 @@ def scale_axis(canvas: Canvas, axis: str, log: bool) -> None:
     which.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,), numticks=count + 2))
     which.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     which.set_minor_formatter(NullFormatter())
+
+
+def shorten(name: str, length: int) -> str:
+    """At most `length` characters, so that a long name leaves room for the chart."""
+    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def house_style() -> Any:

@@ -15,6 +15,7 @@ from keeprt.benchmarks.report.canvas import (
     name_axes,
     open_canvas,
     scale_axis,
+    shorten,
 )
 from keeprt.benchmarks.report.colours import light, series_colour
 from keeprt.benchmarks.report.numbers import NOTHING, format_number
@@ -97,6 +98,7 @@ def _write_value(canvas: Canvas, text: str, end: float, row: float) -> None:
         textcoords="offset points",
         va="center_baseline",
         fontsize=11,
+        in_layout=False,
         color=light("ink"),
     )
 
@@ -104,9 +106,11 @@ def _write_value(canvas: Canvas, text: str, end: float, row: float) -> None:
 def _finish(canvas: Canvas, chart: BarChart) -> None:
     axes = canvas.axes
     length = _NAME_LENGTH[canvas.layout.name]
-    axes.set_yticks(range(len(chart.categories)), [_cut(name, length) for name in chart.categories])
+    axes.set_yticks(
+        range(len(chart.categories)), [shorten(name, length) for name in chart.categories]
+    )
     axes.tick_params(axis="y", labelcolor=light("ink"))
-    axes.set_ylim(len(chart.categories) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(chart.categories)) - 0.5, -0.5)
     if chart.stacked:
         _write_totals(canvas, chart)
     low, high = axes.get_xlim()
@@ -127,7 +131,3 @@ def _write_totals(canvas: Canvas, chart: BarChart) -> None:
 
 def _text(value: float, digits: int | None) -> str:
     return format_number(float(value), digits) if np.isfinite(value) else NOTHING
-
-
-def _cut(name: str, length: int) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"

@@ -85,5 +85,6 @@ def _mark_percentiles(canvas: Canvas, chart: Histogram, values: Values, tallest:
             textcoords="offset points",
             ha="left" if value <= middle else "right",
             fontsize=11,
+            in_layout=False,
             color=light("ink"),
         )

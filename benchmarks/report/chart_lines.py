@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.report.blocks import Line, LineChart
+from keeprt.benchmarks.report.blocks import LineChart
 from keeprt.benchmarks.report.canvas import (
     POINTS_WITH_TITLES,
     Canvas,
@@ -25,15 +25,12 @@ Values = NDArray[np.float64]
 def draw_lines(chart: LineChart, layout: Layout) -> Canvas:
     """The chart in one layout."""
     canvas = open_canvas(layout)
-    points = [_points(line, chart) for line in chart.lines]
-    drawn = np.concatenate([y for _, y in points] or [np.empty(0)])
-    logs = (chart.log_x, chart.log_y and bool(np.isfinite(drawn).any()))
-    for index, (line, (x, y)) in enumerate(zip(chart.lines, points, strict=True)):
+    for index, (line, (x, y)) in enumerate(zip(chart.lines, _points(chart), strict=True)):
         _draw_line(canvas, index, line.name, x, y, chart)
     _draw_thresholds(canvas, chart)
     canvas.axes.margins(x=0.015, y=0.08)
-    scale_axis(canvas, "x", logs[0])
-    scale_axis(canvas, "y", logs[1])
+    scale_axis(canvas, "x", chart.log_x)
+    scale_axis(canvas, "y", _is_log_y(chart))
     name_axes(canvas, chart.x_label, chart.y_label)
     return canvas
 
@@ -50,16 +47,27 @@ def line_legend(chart: LineChart) -> list[LegendEntry]:
 
 def hidden_values(chart: LineChart) -> int:
     """How many values cannot be drawn: not finite, or not positive on a logarithmic axis."""
-    return sum(int((~np.isfinite(y)).sum()) for _, y in (_points(n, chart) for n in chart.lines))
+    return sum(int((~np.isfinite(y)).sum()) for _, y in _points(chart))
 
 
-def _points(line: Line, chart: LineChart) -> tuple[Values, Values]:
-    x, y = np.asarray(line.x, float), np.array(line.y, float)
-    shown = np.isfinite(x) & np.isfinite(y)
-    shown &= (x > 0) if chart.log_x else True
-    shown &= (y > 0) if chart.log_y else True
-    y[~shown] = np.nan
-    return x, y
+def _points(chart: LineChart) -> list[tuple[Values, Values]]:
+    """x and y of each line, y not a number where it cannot be drawn."""
+    log_y = _is_log_y(chart)
+    points = []
+    for line in chart.lines:
+        x, y = np.asarray(line.x, np.float64), np.array(line.y, np.float64)
+        shown = np.isfinite(x) & np.isfinite(y)
+        shown &= (x > 0) if chart.log_x else True
+        shown &= (y > 0) if log_y else True
+        y[~shown] = np.nan
+        points.append((x, y))
+    return points
+
+
+def _is_log_y(chart: LineChart) -> bool:
+    """Errors that are all zero have no logarithm and are drawn as they are."""
+    every = [np.asarray(line.y, np.float64) for line in chart.lines]
+    return chart.log_y and any(bool((np.isfinite(y) & (y > 0)).any()) for y in every)
 
 
 def _draw_line(
@@ -97,6 +105,7 @@ def _draw_thresholds(canvas: Canvas, chart: LineChart) -> None:
             textcoords="offset points",
             ha="right",
             fontsize=11,
+            in_layout=False,
             color=light("bad"),
         )
 

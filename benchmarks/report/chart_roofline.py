@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from keeprt.benchmarks.report.blocks import Roof, Roofline, RooflinePoint
 from keeprt.benchmarks.report.canvas import (
@@ -20,8 +22,14 @@ from keeprt.benchmarks.report.colours import light, series_colour
 from keeprt.benchmarks.report.numbers import format_number
 
 _ROOF_DASHES = ("", "6 3", "2 2", "8 2 2 2")
-_PLACES = [(7, 0, "left"), (-7, 0, "right"), (0, 11, "center"), (0, -11, "center")]
-_PLACES += [(x, y, side) for y in (10, -10, 20, -20) for x, side in ((6, "left"), (-6, "right"))]
+Place: TypeAlias = "tuple[int, int, str]"
+_PLACES: list[Place] = [(8, 0, "left"), (-8, 0, "right"), (0, 11, "center"), (0, -11, "center")]
+_PLACES += [
+    (sign * x, y, side)
+    for y in (10, -10, 22, -22, 36, -36)
+    for x in (7, 18)
+    for sign, side in ((1, "left"), (-1, "right"))
+]
 
 
 def draw_roofline(chart: Roofline, layout: Layout) -> Canvas:
@@ -41,7 +49,7 @@ def draw_roofline(chart: Roofline, layout: Layout) -> Canvas:
         scale_axis(canvas, axis, log=True)
     canvas.axes.grid(True, axis="both")
     name_axes(canvas, "FLOP per byte", "GFLOP/s")
-    _name_points(canvas, points)
+    _name_points(canvas, chart, points)
     return canvas
 
 
@@ -98,38 +106,64 @@ def _draw_point(canvas: Canvas, point: RooflinePoint, colour: str) -> None:
     )
 
 
-def _name_points(canvas: Canvas, points: list[RooflinePoint]) -> None:
-    """Greedy: each name takes the first place around its point that is free and inside."""
+def _name_points(canvas: Canvas, chart: Roofline, points: list[RooflinePoint]) -> None:
+    """Greedy: each name takes the first place around its point that is free and inside.
+
+    Where there is none it may cross a roof; where even that fails, the name is shown only when the
+    point is pointed at.
+    """
     canvas.figure.draw_without_rendering()
+    transform = canvas.axes.transData.transform
+    where = [transform((point.flop_per_byte, point.gflop_s)) for point in points]
+    roofs = [_around(spot, 3) for roof in chart.roofs for spot in transform(_along(canvas, roof))]
+    dots = [_around(spot, 9) for spot in where]
+    names: list[Bbox] = []
+    for point, spot in zip(points, where, strict=True):
+        others = [*names, *(dot for dot in dots if not dot.contains(*spot))]
+        boxes = [(place, _box(place, spot, point.name)) for place in _PLACES]
+        found = _free(canvas, boxes, [*others, *roofs]) or _free(canvas, boxes, others)
+        if found:
+            names.append(found[1])
+            _write_name(canvas, point, found[0])
+
+
+def _free(
+    canvas: Canvas, boxes: list[tuple[Place, Bbox]], others: list[Bbox]
+) -> tuple[Place, Bbox] | None:
     inside = canvas.axes.get_window_extent()
-    where = canvas.axes.transData.transform(
-        [(point.flop_per_byte, point.gflop_s) for point in points] or np.empty((0, 2))
+    for place, box in boxes:
+        fits = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0
+        if fits and box.y1 <= inside.y1 and not box.count_overlaps(others):
+            return place, box
+    return None
+
+
+def _write_name(canvas: Canvas, point: RooflinePoint, place: Place) -> None:
+    x, y, side = place
+    far = abs(y) > 12
+    canvas.axes.annotate(
+        point.name,
+        (point.flop_per_byte, point.gflop_s),
+        xytext=(x, y),
+        textcoords="offset points",
+        ha=side,
+        va="center_baseline",
+        fontsize=11,
+        in_layout=False,
+        arrowprops={"arrowstyle": "-", "lw": 0.7, "color": light("muted")} if far else None,
     )
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in where]
-    for index, point in enumerate(points):
-        others = taken[:index] + taken[index + 1 :]
-        boxes = [(place, _box(place, where[index], point.name)) for place in _PLACES]
-        free = [
-            (place, box)
-            for place, box in boxes
-            if not box.count_overlaps(others) and inside.x0 < box.x0 and box.x1 < inside.x1
-        ]
-        if not free:
-            continue
-        (x, y, side), box = free[0]
-        taken.append(box)
-        canvas.axes.annotate(
-            point.name,
-            (point.flop_per_byte, point.gflop_s),
-            xytext=(x, y),
-            textcoords="offset points",
-            ha=side,
-            va="center_baseline",
-            fontsize=11,
-        )
 
 
-def _box(place: tuple[int, int, str], point: tuple[float, float], name: str) -> Bbox:
+def _along(canvas: Canvas, roof: Roof) -> NDArray[np.float64]:
+    x = np.geomspace(*canvas.axes.get_xlim(), 200)
+    return np.stack([x, np.minimum(roof.gflop_s, x * roof.gb_s)], axis=1)
+
+
+def _around(spot: NDArray[np.float64], size: float) -> Bbox:
+    return Bbox.from_bounds(spot[0] - size / 2, spot[1] - size / 2, size, size)
+
+
+def _box(place: Place, spot: NDArray[np.float64], name: str) -> Bbox:
     width = 6.4 * len(name)
     left = {"left": 0.0, "right": -width, "center": -width / 2}[place[2]]
-    return Bbox.from_bounds(point[0] + place[0] + left, point[1] + place[1] - 6, width, 12)
+    return Bbox.from_bounds(spot[0] + place[0] + left, spot[1] + place[1] - 6, width, 12)

@@ -14,6 +14,7 @@ from keeprt.benchmarks.report.blocks import Report, Slider
 from keeprt.benchmarks.report.charts import Chart, DrawnChart, draw
 from keeprt.benchmarks.report.colours import declarations
 from keeprt.benchmarks.report.pictures import data_uri
+from keeprt.benchmarks.report.svg import NOT_TEXT
 from keeprt.benchmarks.report.tables import show_table, show_value
 from keeprt.engine.media.errors import PathLike
 from keeprt.engine.media.partial import PartialOutput
@@ -39,12 +40,10 @@ def render(report: Report) -> str:
     style = _style()
     script = _source("slider.js") if _has_sliders(report) else ""
     template = _environment().from_string(_source("page.html.j2"))
-    return template.render(
-        report=report,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
+    page = template.render(
+        report=report, style=Markup(style), script=Markup(script), policy=_policy(style, script)
     )
+    return NOT_TEXT.sub("", page)
 
 
 def _policy(style: str, script: str) -> str:
@@ -64,7 +63,8 @@ def _hash(text: str) -> str:
 def _style() -> str:
     dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{declarations(dark=True)}}}}}"
     light = f":root{{color-scheme:light dark;{declarations(dark=False)}}}"
-    return f"{light}\n{dark}\n@media print{{:root{{color-scheme:light}}}}\n{_source('page.css')}"
+    paper = "@media print{:root{color-scheme:light;--page:#fff}}"
+    return "\n".join((light, dark, paper, _source("page.css")))
 
 
 def _source(name: str) -> str:

@@ -11,7 +11,7 @@ from keeprt.benchmarks.report.colours import NAMES
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _KEPT = {
     *("fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray"),
@@ -34,7 +34,7 @@ def clean(source: str, titles: Mapping[str, Titles], prefix: str, name: str) -> 
     `titles`: by the id of a group, what each of its marks says when pointed at. `prefix` keeps
     the ids of several charts on a page apart; `name` is the text for those who do not see it.
     """
-    root = ElementTree.fromstring(_NOT_XML.sub("", source))
+    root = ElementTree.fromstring(NOT_TEXT.sub("", source))
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag == f"{_SVG}metadata" or child.find(f"{_SVG}style") is not None:
@@ -59,7 +59,7 @@ def _give_titles(group: ElementTree.Element, titles: Titles) -> None:
         marks = [path for path in group.iter(f"{_SVG}path") if "id" not in path.attrib]
     for mark, text in zip(marks, titles.texts, strict=True):
         mark.set("class", "mark quiet" if titles.quiet else "mark")
-        ElementTree.SubElement(mark, f"{_SVG}title").text = _NOT_XML.sub("", text)
+        ElementTree.SubElement(mark, f"{_SVG}title").text = NOT_TEXT.sub("", text)
 
 
 def _clean_attributes(element: ElementTree.Element, used: set[str], prefix: str) -> None:
