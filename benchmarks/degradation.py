@@ -129,7 +129,11 @@ def _encode(frames: Sequence[Frame], crf: int, rate: Fraction | int) -> bytes:
     # 4:2:0 needs even sides; the added edge is cut off after decoding
     edge = ((0, height % 2), (0, width % 2), (0, 0))
     with av.open(target, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+        # x264's vector code is not reproducible on frames a few macroblocks wide: on a busy machine
+        # up to 1 in 20 encodes of the same 32 x 32 frames gave other bytes, by way of the
+        # macroblock tree; its plain code gave the same bytes every time
+        options = {"crf": str(crf), "x264-params": "asm=0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         # libx264's choices depend on the number of threads, which would follow the machine

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.benchmarks.degradation import Frame
+from keeprt.benchmarks.demo_clip import similarity
 from keeprt.benchmarks.evaluate.measure import (
     AKD,
     IDS,
@@ -159,10 +160,9 @@ def identity_measure(network: OnnxNetwork | None, face_size: int) -> Measure:
 
 def arcface_crop(face: Frame, side: int) -> Frame:
     """An aligned face laid on ArcFace's template, (side, side, 3)."""
-    matrix, _ = cv2.estimateAffinePartial2D(TEMPLATE, ARCFACE_TEMPLATE, method=cv2.LMEDS)
-    reduction = side / ARCFACE_SIDE
-    matrix = np.asarray(matrix, np.float64) * reduction
-    # pixels of this face to those of the template; pixel centres lie at whole numbers
+    # least squares, as ArcFace's own crops are made
+    matrix = similarity(TEMPLATE, ARCFACE_TEMPLATE)[:2] * (side / ARCFACE_SIDE)
+    # from pixels of this face, of whatever size, rather than from those of the template
     matrix[:, :2] *= FACE_SIZE / face.shape[0]
     scale = float(np.hypot(*matrix[0, :2]))
     if scale < 1:
