@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from keeprt.benchmarks.evaluate.lossless import SUFFIX, read_clip, read_picture
 from keeprt.benchmarks.evaluate.measure import E_WARP, PSNR, Column
 from keeprt.benchmarks.evaluate.result import Evaluation
 from keeprt.benchmarks.evaluate.run import FLICKER, SHARP
-from keeprt.benchmarks.evaluate.table import COLUMNS, heading, level_title, notes, rows
+from keeprt.benchmarks.evaluate.table import COLUMNS, heading, level_title, notes, rows, sources
 
 OVER_TIME = (PSNR, E_WARP)
 _FLICKER_WIDTH = 192
@@ -46,9 +47,9 @@ def make_page(found: Evaluation, folder: Path) -> report.Report:
     return report.Report(
         "Quality of restored faces",
         [
-            _protocol(found),
             *(_level(found, folder, level) for level in levels),
             *([_pictures(found, folder, levels)] if levels else []),
+            _protocol(found),
         ],
         subtitle="Sharp clips made poor by Eq. 9 of the KEEP paper, restored, and compared",
         facts=list(found.facts.items()),
@@ -69,7 +70,7 @@ def _protocol(found: Evaluation) -> report.Section:
         for place, d in found.drawn.items()
     ]
     clips = [
-        [name, clip["source"], clip["frames"], clip["rate"], clip["size"]]
+        [name, clip["source"], clip["frames"], float(Fraction(clip["rate"])), clip["size"]]
         for name, clip in found.clips.items()
     ]
     return report.Section(
@@ -91,6 +92,7 @@ def _protocol(found: Evaluation) -> report.Section:
                 "that are keeprt's own are not those of the paper's Table A1: figures compare "
                 "within this page, not with the paper.",
             ),
+            report.Table(["measure", "computed by"], [list(row) for row in sources(found).items()]),
             report.Text("\n\n".join(notes(found))),
         ],
     )
@@ -98,7 +100,7 @@ def _protocol(found: Evaluation) -> report.Section:
 
 def _level(found: Evaluation, folder: Path, level: str) -> report.Section:
     table = report.Table(
-        ["method", *map(heading, COLUMNS)],
+        ["method", *(report.Column(heading(column), numeric=True) for column in COLUMNS)],
         [
             [name, *(report.Cell(c.text, status="good" if c.best else None) for c in cells)]
             for name, cells in rows(found, level)
@@ -106,17 +108,16 @@ def _level(found: Evaluation, folder: Path, level: str) -> report.Section:
         caption="Means over frames, then over clips. Marked: the best of a column.",
     )
     charts = [_over_time(found, level, column) for column in OVER_TIME]
-    return report.Section(
-        level.capitalize(),
-        [table, *charts, *_flicker(found, folder, level)],
-        level_title(found, level),
-    )
+    blocks = [table, *charts, _flicker(found, folder, level)]
+    return report.Section(level.capitalize(), blocks, level_title(found, level))
 
 
 def _over_time(found: Evaluation, level: str, column: Column) -> report.Block:
     clip = next(iter(found.clips))
+    # the first frame has no predecessor to differ from
+    first = 1 if column is E_WARP else 0
     series = {
-        r.method: [np.nan if v is None else v * column.factor for v in r.series[column.key]]
+        r.method: [np.nan if v is None else v * column.factor for v in r.series[column.key][first:]]
         for r in found.results
         if (r.level, r.clip) == (level, clip)
     }
@@ -124,11 +125,12 @@ def _over_time(found: Evaluation, level: str, column: Column) -> report.Block:
         series,
         column.heading,
         title=f"{column.label} over frames, clip {clip}",
+        first_frame=first,
         log_y=column is E_WARP,
     )
 
 
-def _flicker(found: Evaluation, folder: Path, level: str) -> list[report.Block]:
+def _flicker(found: Evaluation, folder: Path, level: str) -> report.Block:
     clip = next(iter(found.clips))
     places = {SHARP: f"{clip}/{SHARP}"}
     places |= {r.method: r.place for r in found.results if (r.level, r.clip) == (level, clip)}
@@ -136,15 +138,13 @@ def _flicker(found: Evaluation, folder: Path, level: str) -> list[report.Block]:
         report.Labelled(stretched(read_picture(folder / (place + FLICKER)), _FLICKER_WIDTH), name)
         for name, place in places.items()
     ]
-    return [
-        report.Pictures(
-            pictures,
-            exact=True,
-            title="Flicker",
-            caption="One column of pixels of every frame, side by side: time runs to the right. "
-            "Steady motion draws smooth lines, flicker a comb.",
-        )
-    ]
+    return report.Pictures(
+        pictures,
+        exact=True,
+        title=f"Flicker, clip {clip}",
+        caption="One column of pixels of every frame, side by side: time runs to the right. "
+        "Steady motion draws smooth lines, flicker a comb.",
+    )
 
 
 def _pictures(found: Evaluation, folder: Path, levels: list[str]) -> report.Section:

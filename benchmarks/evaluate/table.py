@@ -58,16 +58,24 @@ def rows(found: Evaluation, level: str) -> list[tuple[str, list[Cell]]]:
     return [(name, cells[name]) for name in methods]
 
 
-def notes(found: Evaluation) -> list[str]:
-    """What has to be known to read the tables: sources, what is missing, the sharp clips' own."""
-    sources: dict[str, list[str]] = {}
+def sources(found: Evaluation) -> dict[str, str]:
+    """What computed each measure, by the labels of its columns."""
+    by_source: dict[str, list[str]] = {}
     for column in COLUMNS:
-        sources.setdefault(found.columns.get(column.key, NOT_GIVEN), []).append(column.label)
-    lines = [f"{', '.join(names)}: {source}" for source, names in sources.items()]
+        by_source.setdefault(found.columns.get(column.key, NOT_GIVEN), []).append(column.label)
+    return {", ".join(labels): source for source, labels in by_source.items()}
+
+
+def notes(found: Evaluation) -> list[str]:
+    """What else has to be known to read the tables."""
+    lines = []
     for name, clip in found.clips.items():
         own = clip["own"].get(E_WARP.key)
         if own is not None:
-            lines.append(f"{E_WARP.label} of the sharp clip {name} itself: {E_WARP.text(own)}")
+            lines.append(
+                f"{E_WARP.heading}, of the sharp clip {name} itself: {E_WARP.text(own)}. A lower one is no "
+                "merit by itself: blur lowers it too."
+            )
     if any(_without_face(found, level, name) for level in found.levels for name in found.methods):
         lines.append(f"{AKD.label} (n/N): a face was found in n of N frames, and AKD is theirs")
     return lines

@@ -172,8 +172,9 @@ def _show(found: Any, folder: Path, report: Path | None) -> None:
         for name, cells in tables.rows(found, level):
             table.add_row(name, *(f"[bold]{c.text}[/]" if c.best else c.text for c in cells))
         output.print(table)
-    for line in tables.notes(found):
-        console.print(line, markup=False, highlight=False)
+    computed = [f"{labels}: {source}" for labels, source in tables.sources(found).items()]
+    for line in [*computed, *tables.notes(found)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not found.complete:
         console.print(
             "note: this evaluation was interrupted; some results are missing", style="yellow"

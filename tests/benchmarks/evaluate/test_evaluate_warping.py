@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def test_a_still_clip_that_flickers_has_exactly_its_step(moving: Clip) -> None:
 def test_what_moves_as_the_sharp_clip_has_little_and_flicker_much(moving: Clip) -> None:
     own, flicker = errors(moving, moving), errors(moving, flickering(moving, 25))
     unwarped = [np.square((b.astype(float) - a) / 255).mean()
-                for a, b in zip(moving, moving[1:], strict=False)]  # fmt: skip
+                for a, b in pairwise(moving)]  # fmt: skip
     assert (own < 0.02 * np.array(unwarped)).all()
     np.testing.assert_allclose(flicker, (25 / 255) ** 2, rtol=0.1)
     assert (flicker > 30 * own).all()
@@ -74,7 +76,7 @@ def test_what_comes_from_outside_or_was_hidden_does_not_count() -> None:
     motion = clip_motion(clip)[0]
     uncovered = motion.seen[44:84, 31:37]
     assert uncovered.mean() < 0.35 < 0.9 < motion.seen[:, 90:].mean()
-    moved = clip_motion([frame for frame in faces(2)])[0]
+    moved = clip_motion(faces(2))[0]
     assert not moved.seen[:, -2:].any() and not moved.seen[-1:].any()
 
 
