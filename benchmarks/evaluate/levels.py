@@ -52,8 +52,6 @@ class Level:
 
         Neither other clips nor other levels of a run change it.
         """
-        if seed < 0:
-            raise UsageError(f"seed is {seed}; give 0 or more")
         words = [seed, zlib.crc32(self.name.encode()), zlib.crc32(clip.encode())]
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
         # rounded, so that the figures written down give the same clip again

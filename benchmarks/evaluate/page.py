@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keeprt.benchmarks import report
 from keeprt.benchmarks.degradation import Frame
@@ -116,7 +117,7 @@ def _over_time(found: Evaluation, level: str, column: Column) -> report.Block:
     clip = next(iter(found.clips))
     # the first frame has no predecessor to differ from
     first = 1 if column is E_WARP else 0
-    series = {
+    series: dict[str, ArrayLike] = {
         r.method: [np.nan if v is None else v * column.factor for v in r.series[column.key][first:]]
         for r in found.results
         if (r.level, r.clip) == (level, clip)

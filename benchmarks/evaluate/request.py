@@ -81,6 +81,8 @@ class Prepared:
 
 def prepare(asked: Request) -> Prepared:
     """Loads the networks and checks all options, before any work. Raises KeeprtError."""
+    if asked.seed < 0:
+        raise UsageError(f"seed is {asked.seed}; give 0 or more")
     levels = parse_levels(
         asked.levels,
         sigma=asked.sigma,

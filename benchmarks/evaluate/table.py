@@ -73,8 +73,8 @@ def notes(found: Evaluation) -> list[str]:
         own = clip["own"].get(E_WARP.key)
         if own is not None:
             lines.append(
-                f"{E_WARP.heading}, of the sharp clip {name} itself: {E_WARP.text(own)}. A lower one is no "
-                "merit by itself: blur lowers it too."
+                f"{E_WARP.heading}, of the sharp clip {name} itself: {E_WARP.text(own)}; "
+                "blur lowers it too"
             )
     if any(_without_face(found, level, name) for level in found.levels for name in found.methods):
         lines.append(f"{AKD.label} (n/N): a face was found in n of N frames, and AKD is theirs")
