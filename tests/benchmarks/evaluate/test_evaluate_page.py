@@ -43,6 +43,7 @@ def test_the_page_shows_what_was_found(page: Path, open_report: Any, keeprt: Com
     # two sliders of two levels each
     assert shown.locator("input[type=range]").count() == 4
     assert shown.locator("img").count() == 2 * 6 + 2 * 2 * 2
+    assert shown.locator(".pictures.exact img").count() == 2 * 6
 
     out, before = page.parent / "out", page.read_bytes()
     code, _, _ = keeprt("evaluate", "--from", out, "--report", page)

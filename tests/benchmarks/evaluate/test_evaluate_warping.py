@@ -80,6 +80,15 @@ def test_what_comes_from_outside_or_was_hidden_does_not_count() -> None:
     assert not moved.seen[:, -2:].any() and not moved.seen[-1:].any()
 
 
+def test_half_a_pixel_from_outside_does_not_count_either() -> None:
+    texture = faces(1)[0]
+    # the second frame shows what lies half a pixel further to the left
+    matrix = np.array([[1, 0, 0.5], [0, 1, 0]])
+    moved = cv2.warpAffine(texture, matrix, (128, 128), borderMode=cv2.BORDER_REFLECT)
+    motion = clip_motion([texture, moved])[0]
+    assert motion.seen[:, 1:].mean() > 0.95 and not motion.seen[:, 0].any()
+
+
 def test_nothing_seen_twice_has_no_value(moving: Clip) -> None:
     motion = clip_motion(moving[:2])[0]
     motion.seen[...] = False
