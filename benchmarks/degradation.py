@@ -62,14 +62,26 @@ def degrade(frames: Sequence[Frame], degradation: Degradation, rate: Fraction | 
     """
     if not frames:
         return []
-    height, width = _common_size(frames)
+    size = frames[0].shape[1::-1]
+    small = degrade_small(frames, degradation, rate)
+    return [enlarge(frame, size, cv2.INTER_LINEAR) for frame in small]
+
+
+def degrade_small(
+    frames: Sequence[Frame], degradation: Degradation, rate: Fraction | int
+) -> list[Frame]:
+    """`degrade` without its last step: the frames as the file holds them, r times smaller."""
+    if not frames:
+        return []
+    _check_common_size(frames)
     generator = np.random.Generator(np.random.PCG64(degradation.seed))
     small = [_shrunk(frame, degradation, generator) for frame in frames]
-    packed = compress(small, degradation.crf, rate)
-    return [
-        np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-        for frame in packed
-    ]
+    return compress(small, degradation.crf, rate)
+
+
+def enlarge(frame: Frame, size: Sequence[int], interpolation: int) -> Frame:
+    """A frame at another (width, height), by one of OpenCV's interpolations."""
+    return np.asarray(cv2.resize(frame, tuple(size), interpolation=interpolation), np.uint8)
 
 
 def compress(frames: Sequence[Frame], crf: int, rate: Fraction | int) -> list[Frame]:
@@ -87,7 +99,7 @@ def compress(frames: Sequence[Frame], crf: int, rate: Fraction | int) -> list[Fr
     return [np.ascontiguousarray(frame[:height, :width]) for frame in decoded]
 
 
-def _common_size(frames: Sequence[Frame]) -> tuple[int, int]:
+def _check_common_size(frames: Sequence[Frame]) -> None:
     shape = frames[0].shape
     for index, frame in enumerate(frames):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
@@ -96,7 +108,6 @@ def _common_size(frames: Sequence[Frame]) -> tuple[int, int]:
             )
         if frame.shape != shape:
             raise UsageError(f"frame {index} has size {frame.shape[:2]}, the first {shape[:2]}")
-    return shape[0], shape[1]
 
 
 def _shrunk(frame: Frame, degradation: Degradation, generator: np.random.Generator) -> Frame:
@@ -118,7 +129,11 @@ def _encode(frames: Sequence[Frame], crf: int, rate: Fraction | int) -> bytes:
     # 4:2:0 needs even sides; the added edge is cut off after decoding
     edge = ((0, height % 2), (0, width % 2), (0, 0))
     with av.open(target, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+        # x264's vector code is not reproducible on frames a few macroblocks wide: on a busy machine
+        # up to 1 in 20 encodes of the same 32 x 32 frames gave other bytes, by way of the
+        # macroblock tree; its plain code gave the same bytes every time
+        options = {"crf": str(crf), "x264-params": "asm=0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         # libx264's choices depend on the number of threads, which would follow the machine

@@ -69,7 +69,7 @@ def portrait_to_face(time_s: float, size: int, seed: int) -> npt.NDArray[np.floa
     scale = size / _TEMPLATE_SIZE
     # pixel centres lie at whole numbers, so a change of scale also moves the origin
     resize = np.array([[scale, 0, scale / 2 - 0.5], [0, scale, scale / 2 - 0.5], [0, 0, 1]])
-    return resize @ _head_motion(time_s, seed) @ _similarity(PORTRAIT_LANDMARKS, TEMPLATE)
+    return resize @ _head_motion(time_s, seed) @ similarity(PORTRAIT_LANDMARKS, TEMPLATE)
 
 
 def _portrait() -> Frame:
@@ -83,7 +83,7 @@ def _portrait() -> Frame:
     return np.asarray(data.astronaut(), np.uint8)
 
 
-def _similarity(
+def similarity(
     source: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """(3, 3) shift, turn and scale with the least squared error.

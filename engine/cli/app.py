@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keeprt.engine.cli import bench, build, demo, doctor, export, inspect, restore
+from keeprt.engine.cli import bench, build, demo, doctor, evaluate, export, inspect, restore
 from keeprt.engine.cli.console import console
 from keeprt.engine.errors import KeeprtError
 
@@ -27,6 +27,7 @@ app.command("bench")(bench.bench)
 app.command("build")(build.build)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("inspect")(inspect.inspect)
 app.command("restore")(restore.restore)
