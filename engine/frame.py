@@ -15,7 +15,7 @@ from keeprt.engine.bundle import Bundle
 from keeprt.engine.cpu_device import CpuDevice, Run
 from keeprt.engine.frame_graph import FrameGraph
 from keeprt.engine.operations import Operation
-from keeprt.engine.pixels import Picture
+from keeprt.engine.pixels import Picture, check_face
 from keeprt.engine.plan import Plan, open_plan, serial_plan
 from keeprt.engine.state import FaceState
 
@@ -40,7 +40,7 @@ class Frame:
         `eager` synchronises after each operation, to find out which one fails, and lets no two
         buffers share memory, so that `peek` shows every one of them after a frame.
         """
-        self.bundle = bundle
+        self.bundle, self._window = bundle, window
         self.stage_seconds: defaultdict[str, float] = defaultdict(float)
         frames, selected = (chunk + 1, chunk) if chunk else (window, 1)
         self.table = BufferTable(bundle, faces=faces, frames=frames, selected=selected)
@@ -48,6 +48,18 @@ class Frame:
         self._eager = eager
         self.device = CpuDevice(self._plan(faces, window, chunk), self.table.specs, backend)
         self._lists: dict[object, list[tuple[str | None, Run]]] = {}
+
+    def new_state(self) -> FaceState:
+        """The state of a face before its first frame."""
+        return FaceState.new(self.bundle, self._window)
+
+    def placed(self, states: Sequence[FaceState]) -> list[FaceState]:
+        """The same states in host memory; those of a card are copied."""
+        return [s if isinstance(s.arrays, dict) else s.snapshot() for s in states]
+
+    def check(self, face: Picture) -> None:
+        """Raises UsageError for what is no face."""
+        check_face(face, self.bundle.face_size)
 
     def restore(
         self, windows: Sequence[int], faces: Sequence[Picture], states: Sequence[FaceState]

@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,14 @@ class FaceState:
     anew. An ablated network has fewer arrays.
 
     `Restorer.restore` advances the memory in place and returns a new handle to it; the old handle
-    is spent and refused from then on. `snapshot` gives a copy to come back to.
+    is spent and refused from then on. `snapshot` gives a copy to come back to. On a card the
+    memory is a slot there, and reading one of `arrays` copies it to the host.
     """
 
     network: str
     window: int
     frames: int
-    arrays: dict[str, NDArray[np.float32]]
+    arrays: Mapping[str, NDArray[np.float32]]
     spent: bool = False
 
     @classmethod

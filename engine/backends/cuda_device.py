@@ -7,7 +7,7 @@ through kernels of ours, the rest are copies and fills of the driver.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -41,8 +41,16 @@ if TYPE_CHECKING:
 Enqueue = Callable[["Queue"], None]
 
 
+@runtime_checkable
 class Engines(Protocol):
-    """Subgraphs on device memory, put on a stream that may be capturing."""
+    """Subgraphs on device memory, put on streams."""
+
+    @property
+    def captures(self) -> bool:
+        """Whether a run may be captured into a CUDA graph."""
+
+    def join(self, streams: Mapping[str, int]) -> None:
+        """Called once, at start-up: the CUstream that each subgraph will be put on."""
 
     def enqueue(
         self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int], stream: int
@@ -53,8 +61,9 @@ class Engines(Protocol):
 class Staging:
     """Fixed places of a frame's pictures: on the card before conversion, and on the host after."""
 
-    def __init__(self, memory: CudaMemory, size: int, faces: int) -> None:
-        """RGB uint8 (size, size, 3) in, float32 (3, size, size) out; two frames are in flight."""
+    def __init__(self, memory: CudaMemory, size: int, faces: int, tokens: int) -> None:
+        """RGB uint8 (size, size, 3) in, float32 (3, size, size) and int64 (tokens,) out; two frames
+        are in flight."""
         self.raw = [memory.take(size * size * 3) for _ in range(faces)]
         self.sent = [
             [memory.pinned((size, size, 3), np.uint8) for _ in range(faces)] for _ in range(2)
@@ -62,6 +71,7 @@ class Staging:
         self.results = [
             [memory.pinned((3, size, size), np.float32) for _ in range(faces)] for _ in range(2)
         ]
+        self.codes = [memory.pinned((faces, tokens), np.int64) for _ in range(2)]
         self.format = FrameFormat("rgb24", size, size)
         self.record = memory.constant(np.atleast_1d(self.format.record()).view(np.uint8))
         whole = place_face(np.eye(2, 3), size, size, size)
@@ -88,6 +98,7 @@ class CudaDevice:
     def bind(self, operation: Operation, index: int, slots: Sequence[int]) -> list[Enqueue]:
         """The operation as frame number `index` runs it; row r is the face of state slot r."""
         bound = [self._bound(work, index, slots) for work in operation.work]
+        bound += [self._give(buffer, index, len(slots)) for buffer in operation.also_reads]
         return [enqueue for enqueue in bound if enqueue is not None]
 
     def _bound(self, work: Work, index: int, slots: Sequence[int]) -> Enqueue | None:
@@ -106,6 +117,13 @@ class CudaDevice:
             case GivePicture(source, given):
                 result, _ = self._staging.results[index % 2][given.row]
                 return self._copy(self._memory.buffer(self._memory.view(source, index)), result)
+
+    def _give(self, buffer: str, index: int, faces: int) -> Enqueue:
+        """What the caller reads afterwards beside the pictures: the first rows of a buffer."""
+        _, pinned = self._staging.codes[index % 2]
+        part = self._memory.pinned_part(self._staging.codes[index % 2], faces)
+        view = View(buffer, (faces, *pinned.shape[1:]))
+        return self._copy(self._memory.buffer(self._memory.view(view, index)), part)
 
     def _infer(self, subgraph: str, bindings: Bindings, index: int) -> Enqueue:
         addresses = {name: self._memory.view(view, index).address for name, view in bindings}

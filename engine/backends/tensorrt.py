@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keeprt.engine.backends.tensorrt_choice import fitting_profile, plan_keys
 from keeprt.engine.backends.tensorrt_flavours import (
     Flavour,
     flavour_named,
@@ -21,7 +22,7 @@ from keeprt.engine.backends.tensorrt_plans import BuildRequest
 from keeprt.engine.bundle import Bundle, SubgraphSpec
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.nvidia_driver import Card, require_card
-from keeprt.engine.plans import Profile, find_plan, plan_key, plans_folder
+from keeprt.engine.plans import Profile, find_plan, plans_folder
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "bool": 1}
 
@@ -29,7 +30,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class TensorRtBackend:
-    """One execution context per subgraph; everything is allocated when it is made."""
+    """One execution context per subgraph, made when the plans are loaded."""
 
     def __init__(
         self,
@@ -60,7 +61,27 @@ class TensorRtBackend:
             file = self._find(bundle, name, kind, trt.__version__, card, folder)
             self._caches[name] = file.with_name(f"{file.name}.{card.target}.cache")
             self._contexts[name] = self._load(file, name)
-        self._staging = {name: self._allocate(spec) for name, spec in bundle.subgraphs.items()}
+        self._staging: dict[str, dict[str, int]] = {}
+
+    @classmethod
+    def for_frames(
+        cls, bundle: Bundle, flavour: str, *, faces: int, window: int, device: int = 0
+    ) -> TensorRtBackend:
+        """Loads plans that hold 1 to `faces` faces and windows up to `window`; raises as above."""
+        kind, card = flavour_named(flavour), require_card(device)
+        version, folder = load_flavour(kind).__version__, plans_folder(bundle)
+        profile = fitting_profile(
+            bundle, flavour, version, card.target, folder, faces=faces, window=window
+        )
+        return cls(bundle, flavour, profile, folder=folder, device=device)
+
+    @property
+    def captures(self) -> bool:
+        """A run can be captured into a CUDA graph."""
+        return True
+
+    def join(self, streams: Mapping[str, int]) -> None:
+        """Nothing to prepare: a context runs on whatever stream it is put on."""
 
     def enqueue(
         self,
@@ -85,7 +106,10 @@ class TensorRtBackend:
 
     def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
         """Runs one subgraph on arrays in host memory, through the backend's own device memory."""
-        spec, staging = self._specs[subgraph], self._staging[subgraph]
+        spec = self._specs[subgraph]
+        if subgraph not in self._staging:
+            self._staging[subgraph] = self._allocate(spec)
+        staging = self._staging[subgraph]
         for name, array in inputs.items():
             self._cuda.to_device(staging[name], array, self.stream)
         self.enqueue(subgraph, staging, _axes(spec, inputs, outputs), self.stream)
@@ -102,18 +126,7 @@ class TensorRtBackend:
         self, bundle: Bundle, name: str, flavour: Flavour, version: str, card: Card, folder: Path
     ) -> Path:
         request = BuildRequest(flavour.name, (card.target,), self.profile)
-        keys = [
-            plan_key(
-                bundle,
-                name,
-                flavour=flavour.name,
-                version=version,
-                targets=(card.target,),
-                profile=self.profile,
-                refittable=refittable,
-            )
-            for refittable in (True, False)
-        ]
+        keys = plan_keys(bundle, name, flavour.name, version, card.target, self.profile)
         for key in keys:
             if (folder / key.file_name).is_file():
                 return find_plan(folder, key, request.command(bundle.path))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,14 @@ def restore(
     carry_state: Annotated[
         bool, typer.Option("--carry-state", help="Clip mode, aligned: no reset between chunks.")
     ] = False,
+    backend: Annotated[
+        str, typer.Option(help="onnxruntime; on an NVIDIA card, with plans: rtx or tensorrt.")
+    ] = "onnxruntime",
     provider: Annotated[str, typer.Option(help="ONNX Runtime provider: cpu or cuda.")] = "cpu",
+    device: Annotated[int, typer.Option(help="Number of the NVIDIA card.")] = 0,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="One operation at a time, to find out which one fails.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(help="Threads in an operator; default one per core.")
     ] = None,
@@ -113,7 +120,20 @@ def restore(
     )
     with open_source(source, start_s=start, duration_s=duration) as video:
         info = video.info  # before the network is loaded: bad input is the likelier mistake
-    restorer = None if bypass else _load(bundle, mode, provider, threads, window, chunk, options)
+    restorer = None
+    if not bypass:
+        restorer = _load(
+            bundle,
+            mode,
+            backend=backend,
+            provider=provider,
+            threads=threads,
+            window=window,
+            chunk=chunk,
+            max_faces=1 if aligned else options.batch,
+            device=device,
+            eager=eager,
+        )
     reused = landmarks is not None and landmarks.exists()
     if aligned:
         frames = _restore_aligned(source, out, restorer, carry_state, options)
@@ -139,27 +159,12 @@ def expected_frames(info: VideoInfo, options: RestoreOptions) -> int | None:
     return min(rest, round(options.duration_s * rate)) if rate else None
 
 
-def _load(
-    bundle: Path,
-    mode: str,
-    provider: str,
-    threads: int | None,
-    window: int,
-    chunk: int,
-    options: RestoreOptions,
-) -> Restorer:
+def _load(bundle: Path, mode: str, **how: Any) -> Restorer:
+    """`how` as `Restorer.load` takes it."""
     if mode not in ("stream", "clip"):
         raise UsageError(f"unknown mode {mode!r}; choose 'stream' or 'clip'")
     chosen: Mode = "clip" if mode == "clip" else "stream"
-    restorer = Restorer.load(
-        bundle,
-        mode=chosen,
-        provider=provider,
-        threads=threads,
-        window=window,
-        chunk=chunk,
-        max_faces=options.batch,
-    )
+    restorer = Restorer.load(bundle, mode=chosen, **how)
     if restorer.bundle.is_synthetic:
         warn_synthetic()
     return restorer

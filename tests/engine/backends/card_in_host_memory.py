@@ -148,11 +148,18 @@ class HostEngines:
     def __init__(self, bundle: Bundle, card: HostCard) -> None:
         self.bundle, self.card = bundle, card
         self.sessions = OnnxRuntimeBackend(bundle, threads=1)
+        self.captures = True
+        self.streams: Mapping[str, int] = {}
+
+    def join(self, streams: Mapping[str, int]) -> None:
+        self.streams = streams
 
     def enqueue(
         self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int], stream: int
     ) -> None:
         spec = self.bundle.subgraphs[subgraph]
+        capture = isinstance(self.card.streams[stream], HostCapture)
+        assert self.captures if capture else stream == self.streams[subgraph]
         inputs, outputs = (
             {
                 t.name: array_at(addresses[t.name], t.sized(**axes), numpy_dtype(t.dtype))
