@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keeprt.engine.backends.cuda_device import Engines
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
+from keeprt.engine.backends.onnxruntime_cuda import OnnxRuntimeEngines
 from keeprt.engine.backends.tensorrt_flavours import FLAVOURS
 from keeprt.engine.bundle import Bundle
 from keeprt.engine.errors import BackendError, UsageError
@@ -61,18 +62,25 @@ def open_library(
     provider: str,
     threads: int | None,
     *,
+    mode: str,
     faces: int,
     window: int,
     device: int = 0,
 ) -> Library:
     """The subgraphs, loaded into the inference library of that name, for at most so many faces.
 
+    ONNX Runtime's CUDA provider runs mode "stream" on the card, and "clip" from host memory.
+
     Raises BackendError for what is missing on this machine, UsageError for other mistakes.
     """
+    if (name, provider, mode) == ("onnxruntime", "cuda", "stream"):
+        return OnnxRuntimeEngines(bundle, provider, device)
     if name == "onnxruntime":
         return OnnxRuntimeBackend(bundle, provider, threads)
     if name not in FLAVOURS:
         raise BackendError(f"unknown backend {name!r}; there are {', '.join(BACKENDS)}")
+    if mode == "clip":
+        raise UsageError(f"backend {name!r} runs mode 'stream'; 'clip' is for 'onnxruntime'")
     if provider != "cpu":
         raise UsageError(f"provider {provider!r} is one of onnxruntime; leave it out for {name!r}")
     from keeprt.engine.backends.tensorrt import TensorRtBackend

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.backends.tensorrt_flavours import FLAVOURS
 from keeprt.engine.bundle import Bundle, load_bundle
 from keeprt.engine.clip import ChunkRestorer
 from keeprt.engine.errors import StateError, UsageError
@@ -98,10 +97,15 @@ class Restorer:
         BackendError or UsageError.
         """
         checked = load_bundle(bundle)
-        if mode == "clip" and backend in FLAVOURS:
-            raise UsageError(f"backend {backend!r} runs mode 'stream'; 'clip' is for 'onnxruntime'")
         library = open_library(
-            checked, backend, provider, threads, faces=max_faces, window=window, device=device
+            checked,
+            backend,
+            provider,
+            threads,
+            mode=mode,
+            faces=max_faces,
+            window=window,
+            device=device,
         )
         return cls(
             checked,

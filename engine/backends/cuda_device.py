@@ -1,6 +1,6 @@
 """Operations on the card: each bound once to addresses, then put on a stream or into a capture.
 
-Subgraphs run through `Engines.enqueue` (TensorRT contexts), the warp and the input's conversion
+Subgraphs run through `Engines` (TensorRT, ONNX Runtime), the warp and the input's conversion
 through kernels of ours, the rest are copies and fills of the driver.
 """
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Queue: TypeAlias = Stream | GraphBuilder
 
 Enqueue = Callable[["Queue"], None]
+Run = Callable[[int], None]  # takes a CUstream, which may be capturing
 
 
 @runtime_checkable
@@ -52,10 +53,11 @@ class Engines(Protocol):
     def join(self, streams: Mapping[str, int]) -> None:
         """Called once, at start-up: the CUstream that each subgraph will be put on."""
 
-    def enqueue(
-        self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int], stream: int
-    ) -> None:
-        """One run; `addresses` by tensor, `axes` the sizes of the free axes."""
+    def bind(self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]) -> Run:
+        """One subgraph on device memory, to be put on its stream as often as wanted.
+
+        `addresses` by tensor, `axes` the sizes of the free axes.
+        """
 
 
 class Staging:
@@ -128,7 +130,8 @@ class CudaDevice:
     def _infer(self, subgraph: str, bindings: Bindings, index: int) -> Enqueue:
         addresses = {name: self._memory.view(view, index).address for name, view in bindings}
         axes = sizes_of(self._subgraphs[subgraph], bindings)
-        return lambda queue: self._engines.enqueue(subgraph, addresses, axes, handle_of(queue))
+        run = self._engines.bind(subgraph, addresses, axes)
+        return lambda queue: run(handle_of(queue))
 
     def _warp(self, work: Warp, index: int) -> Enqueue:
         batch, _, height, width = work.warped.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,13 @@ class TensorRtBackend:
 
     def join(self, streams: Mapping[str, int]) -> None:
         """Nothing to prepare: a context runs on whatever stream it is put on."""
+
+    def bind(
+        self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]
+    ) -> Callable[[int], None]:
+        """One subgraph on fixed addresses; raises as `enqueue`, which is what it then calls."""
+        self._check_sizes(subgraph, axes)
+        return lambda stream: self.enqueue(subgraph, addresses, axes, stream)
 
     def enqueue(
         self,

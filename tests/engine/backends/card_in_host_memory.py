@@ -154,12 +154,10 @@ class HostEngines:
     def join(self, streams: Mapping[str, int]) -> None:
         self.streams = streams
 
-    def enqueue(
-        self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int], stream: int
-    ) -> None:
+    def bind(
+        self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]
+    ) -> Callable[[int], None]:
         spec = self.bundle.subgraphs[subgraph]
-        capture = isinstance(self.card.streams[stream], HostCapture)
-        assert self.captures if capture else stream == self.streams[subgraph]
         inputs, outputs = (
             {
                 t.name: array_at(addresses[t.name], t.sized(**axes), numpy_dtype(t.dtype))
@@ -167,4 +165,11 @@ class HostEngines:
             }
             for tensors in (spec.inputs, spec.outputs)
         )
-        self.card.streams[stream].put(lambda: self.sessions.run(subgraph, inputs, outputs))
+        bound = self.sessions.bind(subgraph, inputs, outputs)
+
+        def run(stream: int) -> None:
+            capture = isinstance(self.card.streams[stream], HostCapture)
+            assert self.captures if capture else stream == self.streams[subgraph]
+            self.card.streams[stream].put(bound)
+
+        return run

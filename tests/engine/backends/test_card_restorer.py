@@ -12,7 +12,8 @@ import pytest
 from keeprt.engine import Restorer, load_bundle
 from keeprt.engine.backends.cuda_restoring import SLOTS_PER_FACE
 from keeprt.engine.backends.cuda_states import SlotArrays
-from keeprt.engine.errors import StateError, UsageError
+from keeprt.engine.backends.onnxruntime_cuda import OnnxRuntimeEngines
+from keeprt.engine.errors import BackendError, StateError, UsageError
 from keeprt.engine.state import FaceState
 
 from ...networks import faces
@@ -197,3 +198,21 @@ def test_clip_mode_on_a_card_is_refused(card: HostCard, tiny_bundle: Path) -> No
         Restorer(bundle, HostEngines(bundle, card), mode="clip")
     with pytest.raises(UsageError, match="'rtx' runs mode 'stream'"):
         Restorer.load(tiny_bundle, "rtx", "clip")
+
+
+def test_onnx_runtime_bound_to_the_card_s_memory_runs_frames_without_captures(
+    cpu: Restorer, card: HostCard, tiny_bundle: Path
+) -> None:
+    """The real library's IO binding, on host memory in place of a card's."""
+    bundle, videos = load_bundle(tiny_bundle), (faces(6, seed=1), faces(6, seed=2))
+    engines = OnnxRuntimeEngines(bundle, "cpu")
+    restorer = Restorer(bundle, engines, window=WINDOW, max_faces=2)
+    found, expected = ([r.new_state(), r.new_state()] for r in (restorer, cpu))
+    for pair in zip(*videos, strict=True):
+        pictures, found = restorer.restore(pair, found)
+        right, expected = cpu.restore(pair, expected)
+        same(pictures, right)
+    assert card.captures == card.launches == 0
+    run = engines.bind("hq_encoder", {"warped": 256, "predicted": 256}, {"faces": 1})
+    with pytest.raises(BackendError, match="hq_encoder was opened on another stream"):
+        run(1)
