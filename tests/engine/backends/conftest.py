@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keeprt.engine.backends import cuda_device, cuda_frames, cuda_lanes
+from keeprt.engine.backends import cuda_device, cuda_frames, cuda_lanes, cuda_runner
 
 from .card_in_host_memory import HostBuffer, HostCard, HostPinned, HostStream
 
@@ -17,8 +17,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> HostCard:
     card = HostCard()
     monkeypatch.setattr(cuda.core, "Buffer", HostBuffer)
     monkeypatch.setattr(cuda.core, "LegacyPinnedMemoryResource", HostPinned)
-    monkeypatch.setattr(cuda_frames, "join_card", lambda device_id: card)
-    monkeypatch.setattr(cuda_frames, "load_kernels", lambda device_id: {})
+    monkeypatch.setattr(cuda_runner, "join_card", lambda device_id: card)
+    monkeypatch.setattr(cuda_runner, "load_kernels", lambda device_id: {})
     monkeypatch.setattr(cuda_device, "submit", card.submit)
     for module in (cuda_frames, cuda_lanes):
         monkeypatch.setattr(module, "join_stream", lambda card, stream: HostStream(card))
