@@ -13,11 +13,13 @@ from keeprt.engine.backends.cuda_device import Engines
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.backends.onnxruntime_cuda import OnnxRuntimeEngines
 from keeprt.engine.backends.tensorrt_flavours import FLAVOURS
+from keeprt.engine.buffers import Array
 from keeprt.engine.bundle import Bundle
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.frame import Frame
 from keeprt.engine.pixels import Picture
 from keeprt.engine.state import FaceState
+from keeprt.kernels.frame import FrameFormat
 
 BACKENDS = ("onnxruntime", *FLAVOURS)
 Library = OnnxRuntimeBackend | Engines
@@ -46,6 +48,25 @@ class Frames(Protocol):
 
     def codes(self, faces: int) -> NDArray[np.int64]:
         """Codebook indices (faces, tokens) of the last frame."""
+
+
+class VideoFrames(Protocol):
+    """Whole frames, wherever they run."""
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Seconds spent in each stage so far."""
+
+    def new_state(self) -> FaceState:
+        """The state of a face before its first frame."""
+
+    def placed(self, states: Sequence[FaceState]) -> list[FaceState]:
+        """The same states where these frames can work on them."""
+
+    def restore_video(
+        self, windows: Sequence[int], frame: Any, placements: Array, states: Sequence[FaceState]
+    ) -> Any:
+        """One frame with a placement and a state for each face."""
 
 
 @dataclass(frozen=True)
@@ -106,4 +127,33 @@ def open_frames(
         device=place.device,
         stream=place.stream,
         eager=eager,
+    )
+
+
+def open_video_frames(
+    bundle: Bundle,
+    library: Library,
+    place: Place,
+    format: FrameFormat,
+    *,
+    faces: int,
+    window: int,
+    eager: bool,
+) -> VideoFrames:
+    """Whole frames of a format; where as `open_frames`."""
+    if isinstance(library, OnnxRuntimeBackend):
+        if place != Place():
+            raise UsageError("a device and a stream are for backends that run on a card")
+        return Frame(bundle, library, faces=faces, window=window, eager=eager, video=format)
+    from keeprt.engine.backends.cuda_video import CardVideo
+
+    return CardVideo(
+        bundle,
+        library,
+        format,
+        faces=faces,
+        window=window,
+        eager=eager,
+        device_id=place.device,
+        stream=place.stream,
     )

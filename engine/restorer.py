@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import Bundle, load_bundle
 from keeprt.engine.clip import ChunkRestorer
-from keeprt.engine.errors import StateError, UsageError
+from keeprt.engine.errors import UsageError
 from keeprt.engine.frame import Frame
 from keeprt.engine.opening import Frames, Library, Place, open_frames, open_library
 from keeprt.engine.pixels import Picture, check_face
-from keeprt.engine.state import FaceState, load_state, network_identity
+from keeprt.engine.state import FaceState, check_states, load_state
 
 Mode = Literal["stream", "clip"]
 
@@ -203,10 +203,6 @@ class Restorer:
             raise UsageError(
                 f"{len(faces)} faces, but the restorer was loaded with max_faces={self.max_faces}"
             )
-        if len({id(state.arrays) for state in states}) < len(states):
-            raise StateError("two faces share one state; each needs its own new_state()")
-        for face, state in zip(faces, states, strict=True):
+        for face in faces:
             self._frame.check(face)
-            state.check_usable()
-            if (state.network, state.window) != (network_identity(self.bundle), self.window):
-                raise StateError("this state belongs to another network, or to another window")
+        check_states(states, self.bundle, self.window)

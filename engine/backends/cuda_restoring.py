@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from keeprt.engine.backends.cuda_device import Engines
 from keeprt.engine.backends.cuda_frames import CudaFrames
-from keeprt.engine.backends.cuda_states import SlotArrays
+from keeprt.engine.backends.cuda_states import SLOTS_PER_FACE, slot_of
 from keeprt.engine.bundle import Bundle
 from keeprt.engine.errors import UsageError
 from keeprt.engine.pixels import Picture, check_face
-from keeprt.engine.state import FaceState, network_identity
-
-# States on the card at once, for each face of a frame; those beyond wait on the host.
-SLOTS_PER_FACE = 2
+from keeprt.engine.state import FaceState
 
 
 class CardFrames:
@@ -55,16 +52,11 @@ class CardFrames:
 
     def new_state(self) -> FaceState:
         """The state of a face before its first frame; it takes a slot with the first."""
-        arrays = self.frames.states.new()
-        return FaceState(network_identity(self._bundle), self._window, 0, arrays)
+        return self.frames.states.new(self._bundle, self._window)
 
     def placed(self, states: Sequence[FaceState]) -> list[FaceState]:
         """Handles to the same states on this card."""
-        arrays = self.frames.states.place([state.arrays for state in states])
-        return [
-            FaceState(state.network, state.window, state.frames, found)
-            for state, found in zip(states, arrays, strict=True)
-        ]
+        return self.frames.states.placed(states)
 
     def check(self, face: Any) -> None:
         """Raises UsageError for a picture on the host that is no face; of one on the card, the
@@ -87,10 +79,3 @@ class CardFrames:
     def codes(self, faces: int) -> NDArray[np.int64]:
         """Codebook indices (faces, tokens) of the last frame."""
         return self.frames.codes()[:faces]
-
-
-def slot_of(state: FaceState) -> int:
-    """Where a placed state lies."""
-    arrays = state.arrays
-    assert isinstance(arrays, SlotArrays) and arrays.slot is not None
-    return arrays.slot

@@ -12,11 +12,17 @@ import numpy as np
 from keeprt.engine.backends.cuda_guest import one_line
 from keeprt.engine.backends.cuda_memory import CudaMemory
 from keeprt.engine.buffers import Array
+from keeprt.engine.bundle import Bundle
 from keeprt.engine.errors import StateError
 from keeprt.engine.operations import Outside
+from keeprt.engine.state import FaceState, network_identity
 
 if TYPE_CHECKING:
     from cuda.core import Stream
+
+
+# States on the card at once, for each face of a frame; those beyond wait on the host.
+SLOTS_PER_FACE = 2
 
 
 class SlotArrays(Mapping[str, Array]):
@@ -67,9 +73,17 @@ class CudaStates:
         self._owners: WeakValueDictionary[int, SlotArrays] = WeakValueDictionary()
         self._clock = count(1)
 
-    def new(self) -> SlotArrays:
-        """The arrays of a face that has had no frame."""
-        return SlotArrays(self)
+    def new(self, bundle: Bundle, window: int) -> FaceState:
+        """The state of a face that has had no frame."""
+        return FaceState(network_identity(bundle), window, 0, SlotArrays(self))
+
+    def placed(self, states: Sequence[FaceState]) -> list[FaceState]:
+        """Handles to the same states, each in a slot."""
+        arrays = self.place([state.arrays for state in states])
+        return [
+            FaceState(state.network, state.window, state.frames, found)
+            for state, found in zip(states, arrays, strict=True)
+        ]
 
     def place(self, faces: Sequence[Mapping[str, Array]]) -> list[SlotArrays]:
         """The same states, each in a slot; whoever was used least recently gives way to the host.
@@ -128,3 +142,10 @@ class CudaStates:
         oldest.held, oldest.slot = self.read(slot), None
         del self._owners[slot]
         return slot
+
+
+def slot_of(state: FaceState) -> int:
+    """Where a placed state lies."""
+    arrays = state.arrays
+    assert isinstance(arrays, SlotArrays) and arrays.slot is not None
+    return arrays.slot

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from keeprt.engine.backends import cuda_device, cuda_frames, cuda_lanes, cuda_runner
+from keeprt.engine.backends import (
+    cuda_device,
+    cuda_frames,
+    cuda_lanes,
+    cuda_runner,
+    cuda_video,
+)
 
 from .card_in_host_memory import HostBuffer, HostCard, HostPinned, HostStream
 
@@ -20,6 +26,6 @@ def card(monkeypatch: pytest.MonkeyPatch) -> HostCard:
     monkeypatch.setattr(cuda_runner, "join_card", lambda device_id: card)
     monkeypatch.setattr(cuda_runner, "load_kernels", lambda device_id: {})
     monkeypatch.setattr(cuda_device, "submit", card.submit)
-    for module in (cuda_frames, cuda_lanes):
+    for module in (cuda_frames, cuda_lanes, cuda_video):
         monkeypatch.setattr(module, "join_stream", lambda card, stream: HostStream(card))
     return card

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from keeprt.engine import Restorer, load_bundle
-from keeprt.engine.backends.cuda_restoring import SLOTS_PER_FACE
-from keeprt.engine.backends.cuda_states import SlotArrays
+from keeprt.engine.backends.cuda_states import SLOTS_PER_FACE, SlotArrays
 from keeprt.engine.backends.onnxruntime_cuda import OnnxRuntimeEngines
 from keeprt.engine.errors import BackendError, StateError, UsageError
 from keeprt.engine.state import FaceState

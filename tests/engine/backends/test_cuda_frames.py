@@ -18,7 +18,7 @@ from keeprt.kernels.placement import place_face
 from keeprt.kernels.wheels import check_driver
 
 from ...networks import faces
-from .card_in_host_memory import HostCard, HostEngines
+from .card_in_host_memory import HostCard, HostEngines, OnCard
 
 WINDOW = 3
 
@@ -84,18 +84,6 @@ def test_two_frames_may_be_in_flight_and_no_more(card: HostCard, tiny_bundle: Pa
     same([*results, *frames.collect()], expected)
     with pytest.raises(UsageError, match="no frame is in flight"):
         frames.collect()
-
-
-class OnCard:
-    """A picture of another program, in the stand-in's memory."""
-
-    def __init__(self, picture: Any) -> None:
-        self.picture = picture.copy()
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        data = (self.picture.ctypes.data, False)
-        return {"shape": self.picture.shape, "typestr": "|u1", "data": data, "version": 3}
 
 
 @pytest.mark.parametrize("bound", [False, True])
