@@ -47,7 +47,10 @@ def test_a_frame_is_its_crops_restored_and_pasted(
         if index == 3:
             states[1], pasts[1] = states[1].reset(), None
         maps = moving_faces(restorer, index)
-        found, states = restorer.restore(frame, list(zip(maps, states, strict=True)))
+        turn = -1 if index >= 4 else 1  # the younger face may be named first
+        given = list(zip(maps, states, strict=True))[::turn]
+        found, states = restorer.restore(frame, given)
+        states = states[::turn]
         expected = frame.copy()
         planes = planes_in(expected, format)
         places = np.stack([place_face(m, format.width, format.height, size) for m in maps])
