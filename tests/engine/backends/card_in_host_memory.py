@@ -58,8 +58,8 @@ class HostPinned:
 
 
 class HostStream:
-    def __init__(self, card: HostCard) -> None:
-        self.card, self.handle = card, len(card.streams) + 10
+    def __init__(self, card: HostCard, given: object = None) -> None:
+        self.card, self.handle, self.name = card, len(card.streams) + 10, given or "ours"
         card.streams[self.handle] = self
 
     def put(self, work: Callable[[], Any]) -> None:
@@ -71,6 +71,10 @@ class HostStream:
 
     def wait(self, other: Any) -> None:
         self.card.waits += 1
+        if isinstance(other, HostStream):
+            self.card.waited.append((self.name, other.name))
+        else:
+            self.card.waited.append((self.name, "an event"))
 
     def record(self, event: Any) -> None:
         pass
@@ -118,6 +122,7 @@ class HostCard:
         self.submitted = self.launches = self.captures = self.waits = self.synchronised = 0
         self.allocations = 0
         self.copied: list[int] = []
+        self.waited: list[tuple[object, object]] = []
 
     def allocate(self, size: int, *, stream: Any) -> HostBuffer:
         self.allocations += 1

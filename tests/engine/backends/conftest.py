@@ -27,5 +27,5 @@ def card(monkeypatch: pytest.MonkeyPatch) -> HostCard:
     monkeypatch.setattr(cuda_runner, "load_kernels", lambda device_id: {})
     monkeypatch.setattr(cuda_device, "submit", card.submit)
     for module in (cuda_frames, cuda_lanes, cuda_video):
-        monkeypatch.setattr(module, "join_stream", lambda card, stream: HostStream(card))
+        monkeypatch.setattr(module, "join_stream", HostStream)
     return card
