@@ -118,6 +118,10 @@ class CudaLanes:
         stream = self.streams[lane]
         for node in self._tracker.submit(lane, share.segment.reads, share.segment.writes):
             stream.wait(self._event(node.lane, node.index))
+        self._work(share, stream)
+        stream.record(self._event(lane, self._tracker.newest(lane).index))
+
+    def _work(self, share: _Share, stream: Stream) -> None:
         share.runs += 1
         for part in share.parts:
             if share.runs == 2 and self._captures and not part.live:
@@ -126,7 +130,6 @@ class CudaLanes:
                 part.graph.launch(stream)
             else:
                 self._put(stream, part)
-        stream.record(self._event(lane, self._tracker.newest(lane).index))
 
     def _put(self, stream: Stream, part: _Part) -> None:
         for stage, steps in part.steps:
