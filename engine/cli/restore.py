@@ -87,6 +87,10 @@ def restore(
     ] = None,
     start: Annotated[float, typer.Option(help="Seconds into the video to start at.")] = 0.0,
     duration: Annotated[float | None, typer.Option(help="Seconds to restore.")] = None,
+    hwaccel: Annotated[
+        str | None,
+        typer.Option(help="'cuda': decode on the NVIDIA card. --codec h264_nvenc encodes."),
+    ] = None,
     scale: Annotated[int, typer.Option(help="Enlarge the video so many times.")] = DEFAULTS.scale,
     upscaler: Annotated[
         Path | None, typer.Option(help="ONNX file that enlarges the background; default Lanczos.")
@@ -107,6 +111,7 @@ def restore(
         strength=strength,
         start_s=start,
         duration_s=duration,
+        hwaccel=hwaccel,
         detect_every=detect_every,
         detect_side=detect_side,
         lookahead=lookahead,
@@ -118,7 +123,7 @@ def restore(
         save_crops=save_crops,
         encoding=Encoding(codec, crf, bitrate, preset),
     )
-    with open_source(source, start_s=start, duration_s=duration) as video:
+    with open_source(source, start_s=start, duration_s=duration, hwaccel=hwaccel) as video:
         info = video.info  # before the network is loaded: bad input is the likelier mistake
     restorer = None
     if not bypass:
@@ -177,7 +182,9 @@ def _restore_aligned(
     if restorer is None:
         raise UsageError("--bypass of an --aligned face would do nothing; leave one out")
     size = restorer.bundle.face_size
-    with open_source(source, start_s=options.start_s, duration_s=options.duration_s) as video:
+    with open_source(
+        source, start_s=options.start_s, duration_s=options.duration_s, hwaccel=options.hwaccel
+    ) as video:
         sink = open_output(out, video.info, options, size, size)
         total = expected_frames(video.info, options)
         with sink, frame_progress("restoring", total) as on_frame:
@@ -188,7 +195,7 @@ def _restore_aligned(
 
 def _refuse_face_options(options: RestoreOptions) -> None:
     """An option that would be dropped in silence is an error."""
-    kept = ("start_s", "duration_s", "encoding")
+    kept = ("start_s", "duration_s", "encoding", "hwaccel")
     for field in dataclasses.fields(options):
         if field.name not in kept and getattr(options, field.name) != getattr(DEFAULTS, field.name):
             name = field.name.replace("_", "-")
