@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from keeprt.engine.backends.tensorrt_choice import fitting_profile, plan_keys
 from keeprt.engine.backends.tensorrt_flavours import (
     Flavour,
+    context_maker,
     flavour_named,
     load_flavour,
-    new_context,
     save_runtime_cache,
 )
 from keeprt.engine.backends.tensorrt_plans import BuildRequest
@@ -55,12 +55,15 @@ class TensorRtBackend:
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         self._specs = bundle.subgraphs
         folder = folder or plans_folder(bundle)
+        self._makers: dict[str, Callable[[], Any]] = {}
+        self._scratch: dict[str, tuple[int, int]] = {}
         self._contexts: dict[str, Any] = {}
         self._caches: dict[str, Path] = {}
         for name in bundle.subgraphs:
             file = self._find(bundle, name, kind, trt.__version__, card, folder)
             self._caches[name] = file.with_name(f"{file.name}.{card.target}.cache")
-            self._contexts[name] = self._load(file, name)
+            self._load(trt, file, name)
+            self._contexts[name] = self._new_context(name)
         self._staging: dict[str, dict[str, int]] = {}
 
     @classmethod
@@ -86,9 +89,15 @@ class TensorRtBackend:
     def bind(
         self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]
     ) -> Callable[[int], None]:
-        """One subgraph on fixed addresses; raises as `enqueue`, which is what it then calls."""
+        """One subgraph on fixed addresses, in a context of its own; raises as `enqueue`.
+
+        A captured graph holds only while the context that it was captured from is left alone. The
+        contexts of a subgraph share scratch memory: their runs go on one stream, in order.
+        """
         self._check_sizes(subgraph, axes)
-        return lambda stream: self.enqueue(subgraph, addresses, axes, stream)
+        context = self._new_context(subgraph)
+        self._set(context, subgraph, addresses, axes)
+        return lambda stream: self._execute(context, subgraph, stream)
 
     def enqueue(
         self,
@@ -97,17 +106,26 @@ class TensorRtBackend:
         axes: Mapping[str, int],
         stream: int,
     ) -> None:
-        """Puts one run on a CUDA stream, on tensors in device memory; a graph can capture it.
+        """Puts one run on a CUDA stream, on tensors in device memory.
 
         `addresses` are device pointers by tensor, `axes` the sizes of the free axes. Raises
         UsageError for sizes outside the profile, BackendError where TensorRT refuses the run.
         """
         self._check_sizes(subgraph, axes)
-        spec, context = self._specs[subgraph], self._contexts[subgraph]
+        context = self._contexts[subgraph]
+        self._set(context, subgraph, addresses, axes)
+        self._execute(context, subgraph, stream)
+
+    def _set(
+        self, context: Any, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]
+    ) -> None:
+        spec = self._specs[subgraph]
         for tensor in spec.inputs:
             context.set_input_shape(tensor.name, tensor.sized(**axes))
         for tensor in (*spec.inputs, *spec.outputs):
             context.set_tensor_address(tensor.name, addresses[tensor.name])
+
+    def _execute(self, context: Any, subgraph: str, stream: int) -> None:
         if not context.execute_async_v3(stream):
             raise BackendError(f"TensorRT refused to run {subgraph}; run `keeprt doctor`")
 
@@ -139,15 +157,21 @@ class TensorRtBackend:
                 return find_plan(folder, key, request.command(bundle.path))[0]
         return find_plan(folder, keys[-1], request.command(bundle.path))[0]
 
-    def _load(self, file: Path, name: str) -> Any:
+    def _load(self, trt: Any, file: Path, name: str) -> None:
         engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
         if engine is None:
             raise BackendError(
                 f"{file} does not load on this card and driver; run `keeprt doctor`, or build again"
             )
-        context = new_context(engine, self._caches[name])
+        self._makers[name] = context_maker(trt, engine, self._caches[name])
+        size = max(int(engine.device_memory_size_v2), 1)
+        self._scratch[name] = (self._cuda.allocate(size), size)
+
+    def _new_context(self, name: str) -> Any:
+        context = self._makers[name]()
         if context is None:
             raise BackendError(f"no GPU memory for {name}; close other programs or use fewer faces")
+        context.set_device_memory(*self._scratch[name])
         return context
 
     def _allocate(self, spec: SubgraphSpec) -> dict[str, int]:

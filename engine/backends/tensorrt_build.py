@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keeprt.engine.backends.tensorrt_checks import check_network, count_layers
-from keeprt.engine.backends.tensorrt_flavours import Flavour, new_network, set_targets
+from keeprt.engine.backends.tensorrt_flavours import (
+    Flavour,
+    new_network,
+    require_capturable,
+    set_targets,
+)
 from keeprt.engine.bundle import SubgraphSpec
 from keeprt.engine.errors import BackendError
 from keeprt.engine.plans import Profile
@@ -90,6 +95,7 @@ def build_plan(trt: Any, flavour: Flavour, job: Job, on_step: OnStep) -> BuiltPl
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and float32 would mean 10 bits
     if job.refittable:
         config.set_flag(trt.BuilderFlag.REFIT)
+    require_capturable(trt, flavour, config)
     set_targets(trt, flavour, config, job.targets)
     _add_profile(builder, config, job)
     start = time.perf_counter()
