@@ -44,7 +44,9 @@ def restore(
     backend: Annotated[
         str, typer.Option(help="onnxruntime; on an NVIDIA card, with plans: rtx or tensorrt.")
     ] = "onnxruntime",
-    provider: Annotated[str, typer.Option(help="ONNX Runtime provider: cpu or cuda.")] = "cpu",
+    provider: Annotated[
+        str, typer.Option(help="ONNX Runtime's: cpu, or cuda on an NVIDIA card.")
+    ] = "cpu",
     device: Annotated[int, typer.Option(help="Number of the NVIDIA card.")] = 0,
     eager: Annotated[
         bool, typer.Option("--eager", help="One operation at a time, to find out which one fails.")
