@@ -8,13 +8,15 @@ if TYPE_CHECKING:
     from keeprt.engine.bundle import Bundle, load_bundle
     from keeprt.engine.restorer import Restorer
     from keeprt.engine.state import FaceState
+    from keeprt.engine.video_restorer import VideoRestorer
 
-__all__ = ["Bundle", "FaceState", "Restorer", "load_bundle"]
+__all__ = ["Bundle", "FaceState", "Restorer", "VideoRestorer", "load_bundle"]
 
 _HOMES = {
     "Bundle": "bundle",
     "FaceState": "state",
     "Restorer": "restorer",
+    "VideoRestorer": "video_restorer",
     "load_bundle": "bundle",
 }
 

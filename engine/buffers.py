@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from keeprt.engine.backends.onnxruntime import numpy_dtype
 from keeprt.engine.bundle import Bundle
+from keeprt.engine.errors import BundleError
 from keeprt.engine.operations import Bindings, View
 
 # Where a tensor lives when its name in the subgraph is not the buffer's.
@@ -43,9 +44,13 @@ class BufferTable:
     """Every buffer of a bundle's frames, at the largest sizes of the free axes. Owns no memory."""
 
     def __init__(self, bundle: Bundle, *, faces: int, frames: int, selected: int) -> None:
-        """For at most so many faces, frames in a gain's window, and gains at once."""
+        """For at most so many faces, frames in a gain's window, and gains at once.
+
+        Raises BundleError where two borders share a buffer and differ in type.
+        """
         self._subgraphs = bundle.subgraphs
         self._specs: dict[str, BufferSpec] = {}
+        self._first: dict[str, str] = {}  # the border that each buffer was first seen at
         axes = {"faces": faces, "frames": frames, "selected": selected}
         for name, graph in bundle.subgraphs.items():
             for spec in (*graph.inputs, *graph.outputs):
@@ -55,13 +60,18 @@ class BufferTable:
                 row = spec.sized(faces=1)[1:] if per_face else None
                 elements = math.prod(spec.sized(**axes))
                 buffer = ALIASES.get((name, spec.name), spec.name)
-                self._declare(buffer, BufferSpec(numpy_dtype(spec.dtype), elements, row))
+                dtype = numpy_dtype(spec.dtype)
+                self._declare(buffer, BufferSpec(dtype, elements, row), f"{name}.{spec.name}")
         if bundle.has_kalman:
-            # The one buffer that no subgraph has: what the warp takes its pixels from.
+            # What the warp takes its pixels from; no subgraph has it.
             row = self._specs["restored"].row
             assert row is not None
-            spec_of_past = BufferSpec(np.dtype(np.float32), faces * math.prod(row), row)
-            self._declare("previous_restored", spec_of_past)
+            self.add_rows("previous_restored", np.float32, row, faces)
+
+    def add_rows(self, buffer: str, dtype: DTypeLike, row: tuple[int, ...], count: int) -> None:
+        """A further buffer that no subgraph has: `count` rows of one shape."""
+        spec = BufferSpec(np.dtype(dtype), count * math.prod(row), row)
+        self._declare(buffer, spec)
 
     @property
     def specs(self) -> Mapping[str, BufferSpec]:
@@ -98,10 +108,16 @@ class BufferTable:
         )
         return inputs, outputs
 
-    def _declare(self, buffer: str, spec: BufferSpec) -> None:
+    def _declare(self, buffer: str, spec: BufferSpec, border: str = "") -> None:
+        border = border or buffer
         known = self._specs.get(buffer)
         if known is None:
-            self._specs[buffer] = spec
+            self._specs[buffer], self._first[buffer] = spec, border
             return
+        if known.dtype != spec.dtype:
+            raise BundleError(
+                f"{self._first[buffer]} is {known.dtype}, but {border}, which shares its memory, "
+                f"is {spec.dtype}; export again"
+            )
         row, elements = known.row or spec.row, max(known.elements, spec.elements)
         self._specs[buffer] = BufferSpec(known.dtype, elements, row)

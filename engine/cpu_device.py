@@ -12,10 +12,12 @@ from keeprt.engine.arena import ALIGNMENT
 from keeprt.engine.buffers import Array, BufferSpec
 from keeprt.engine.operations import (
     Copy,
+    Crop,
     GivePicture,
     Infer,
     Operation,
     Outside,
+    Paste,
     Place,
     Put,
     TakePicture,
@@ -25,6 +27,10 @@ from keeprt.engine.operations import (
 )
 from keeprt.engine.pixels import normalise, quantise
 from keeprt.engine.plan import Plan
+from keeprt.engine.video_graph import planes_in
+from keeprt.kernels.crop_align import crop_align
+from keeprt.kernels.paste_back import paste_back
+from keeprt.kernels.placement import PLACEMENT_DTYPE
 from keeprt.kernels.warp_by_flow import warp_by_flow
 
 Run = Callable[[], None]
@@ -83,6 +89,10 @@ class CpuDevice:
                 views = (work.previous, work.flow, work.mask, work.warped)
                 arrays = [self.array(view, index) for view in views]
                 return lambda: _discard(warp_by_flow(*arrays))
+            case Crop():
+                return self._crop(work, index)
+            case Paste():
+                return self._paste(work, index)
             case Copy(source, target):
                 return self._copy(source, target, index)
             case Put(target, values):
@@ -95,6 +105,20 @@ class CpuDevice:
                 array = self.array(source, index)
                 scratch = np.empty_like(array)
                 return lambda: self._give(given, quantise(array, scratch))
+
+    def _crop(self, work: Crop, index: int) -> Run:
+        planes = planes_in(self.array(work.frame, index), work.format)
+        placements = self.array(work.placements, index).view(PLACEMENT_DTYPE).reshape(-1)
+        faces, size = self.array(work.faces, index), work.faces.shape[-1]
+        return lambda: np.copyto(
+            faces, crop_align(planes, work.format, placements, size, faces.dtype)
+        )
+
+    def _paste(self, work: Paste, index: int) -> Run:
+        planes = planes_in(self.array(work.frame, index), work.format)
+        (placement,) = self.array(work.placement, index).view(PLACEMENT_DTYPE)
+        face = self.array(work.face, index)
+        return lambda: paste_back(planes, work.format, placement, face)
 
     def _copy(self, source: Place, target: Place, index: int) -> Run:
         here, there = self._finder(source, index), self._finder(target, index)

@@ -15,9 +15,11 @@ from keeprt.engine.bundle import Bundle
 from keeprt.engine.cpu_device import CpuDevice, Run
 from keeprt.engine.frame_graph import FrameGraph
 from keeprt.engine.operations import Operation
-from keeprt.engine.pixels import Picture
+from keeprt.engine.pixels import Picture, check_face
 from keeprt.engine.plan import Plan, open_plan, serial_plan
 from keeprt.engine.state import FaceState
+from keeprt.engine.video_graph import VideoGraph, placement_bytes
+from keeprt.kernels.frame import FrameFormat
 
 KEPT_LISTS = 64  # bound lists; a face that begins goes through `window` of them
 
@@ -34,20 +36,38 @@ class Frame:
         window: int,
         chunk: int = 0,
         eager: bool = False,
+        video: FrameFormat | None = None,
     ) -> None:
-        """Allocates for at most so many faces, or for chunks of `chunk` frames of one face.
+        """Allocates for at most so many faces, or for chunks of `chunk` frames of one face, or for
+        whole frames of a format.
 
         `eager` synchronises after each operation, to find out which one fails, and lets no two
         buffers share memory, so that `peek` shows every one of them after a frame.
         """
-        self.bundle = bundle
+        self.bundle, self._window = bundle, window
         self.stage_seconds: defaultdict[str, float] = defaultdict(float)
         frames, selected = (chunk + 1, chunk) if chunk else (window, 1)
         self.table = BufferTable(bundle, faces=faces, frames=frames, selected=selected)
-        self.graph = FrameGraph(bundle, self.table, window)
+        self.graph = (
+            FrameGraph(bundle, self.table, window)
+            if video is None
+            else VideoGraph(bundle, self.table, window, video, faces)
+        )
         self._eager = eager
         self.device = CpuDevice(self._plan(faces, window, chunk), self.table.specs, backend)
         self._lists: dict[object, list[tuple[str | None, Run]]] = {}
+
+    def new_state(self) -> FaceState:
+        """The state of a face before its first frame."""
+        return FaceState.new(self.bundle, self._window)
+
+    def placed(self, states: Sequence[FaceState]) -> list[FaceState]:
+        """The same states in host memory; those of a card are copied."""
+        return [s if isinstance(s.arrays, dict) else s.snapshot() for s in states]
+
+    def check(self, face: Picture) -> None:
+        """Raises UsageError for what is no face."""
+        check_face(face, self.bundle.face_size)
 
     def restore(
         self, windows: Sequence[int], faces: Sequence[Picture], states: Sequence[FaceState]
@@ -57,6 +77,23 @@ class Frame:
         key = tuple(windows)
         self.run(key, lambda: self.graph.stream(key))
         return self.results(len(faces))
+
+    def restore_video(
+        self,
+        windows: Sequence[int],
+        frame: Array,
+        placements: Array,
+        states: Sequence[FaceState],
+    ) -> Array:
+        """One whole frame, uint8 (bytes,), with a placement for each face; a new array."""
+        self.set_outside(states)
+        restored = np.empty_like(frame)
+        outside: dict[str, Sequence[Array]] = self.device.outside
+        outside |= {"video": [frame], "placements": [placement_bytes(placements)]}
+        outside["result"] = [restored]
+        key = tuple(windows)
+        self.run(key, lambda: self.graph.stream(key))
+        return restored
 
     def set_outside(self, states: Sequence[FaceState], faces: Sequence[Picture] = ()) -> None:
         """The caller's arrays that the next list reads and writes."""

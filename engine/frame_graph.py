@@ -48,7 +48,7 @@ class FrameGraph:
         They go down from row to row; 0 is a first frame.
         """
         faces, going_on = len(windows), sum(held > 0 for held in windows)
-        operations = [self._upload(faces)]
+        operations = self._take(faces)
         if self._kalman:
             operations.append(self._infer("flow_features", faces))
             if going_on:
@@ -63,7 +63,7 @@ class FrameGraph:
 
     def observe(self) -> Frame:
         """Clip mode, first pass: what a frame shows by itself goes to "chunk.*"."""
-        operations = [self._upload(1), self._infer("lq_encoder", 1)]
+        operations = [*self._take(1), self._infer("lq_encoder", 1)]
         if self._kalman:
             operations.append(self._infer("flow_features", 1))
         store = [Copy(self._table.row(n, 0), Outside(f"chunk.{n}")) for n in self._observed]
@@ -103,12 +103,21 @@ class FrameGraph:
             operations.append(self._keep("keep_features", ["features"], 1))
         return (*operations, *self._correct(1, int(going_on)))
 
-    def _upload(self, faces: int) -> Operation:
+    def _take(self, faces: int) -> list[Operation]:
+        """What fills "face"."""
         work = (
             TakePicture(Outside("picture", row), self._table.row("face", row))
             for row in range(faces)
         )
-        return Operation("upload", tuple(work))
+        return [Operation("upload", tuple(work))]
+
+    def _give(self, faces: int) -> list[Operation]:
+        """What becomes of "restored"; the last one is "download"."""
+        work = (
+            GivePicture(self._table.row("restored", row), Outside("result", row))
+            for row in range(faces)
+        )
+        return [Operation("download", tuple(work), also_reads=("codes",))]
 
     def _infer(self, subgraph: str, faces: int) -> Operation:
         return Operation(subgraph, (Infer(subgraph, *self._table.bound(subgraph, faces=faces)),))
@@ -190,11 +199,7 @@ class FrameGraph:
         kept = [name for name in self._state if name != "features"]
         if kept:
             yield self._keep("keep_face", kept, faces)
-        give = (
-            GivePicture(self._table.row("restored", row), Outside("result", row))
-            for row in range(faces)
-        )
-        yield Operation("download", tuple(give), also_reads=("codes",))
+        yield from self._give(faces)
 
     def _recalled(self, names: Sequence[str], faces: int) -> Iterator[Copy]:
         for name in names:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from keeprt.kernels.frame import FrameFormat
+
 
 @dataclass(frozen=True)
 class View:
@@ -83,7 +85,31 @@ class GivePicture:
     target: Outside
 
 
-Work = Infer | Copy | Put | Warp | TakePicture | GivePicture
+@dataclass(frozen=True)
+class Crop:
+    """`keeprt.kernels.crop_align`: aligned faces out of a video frame.
+
+    `frame` holds the planes one after the other, `placements` a record for each face.
+    """
+
+    format: FrameFormat
+    frame: View
+    placements: View
+    faces: View
+
+
+@dataclass(frozen=True)
+class Paste:
+    """`keeprt.kernels.paste_back`: one face into the frame, which is changed in place."""
+
+    format: FrameFormat
+    frame: View
+    placement: View
+    face: View
+
+
+Work = Infer | Copy | Put | Warp | TakePicture | GivePicture | Crop | Paste
+STAGES = {Warp: "warp", Crop: "crop", Paste: "paste"}
 
 
 @dataclass(frozen=True)
@@ -97,42 +123,51 @@ class Operation:
     @property
     def reads(self) -> frozenset[str]:
         """Buffers whose content it needs."""
-        places = (place for work in self.work for place in _sources(work))
+        places = (place for work in self.work for place in sources_of(work))
         return frozenset({place.buffer for place in places} | set(self.also_reads))
 
     @property
     def writes(self) -> frozenset[str]:
         """Buffers whose content it changes."""
-        return frozenset(place.buffer for work in self.work for place in _targets(work))
+        return frozenset(place.buffer for work in self.work for place in targets_of(work))
 
     @property
     def stage(self) -> str | None:
-        """Name under which its time is counted: a subgraph's, "warp", or none."""
+        """Name under which its time is counted: a subgraph's, one of `STAGES`, or none."""
         for work in self.work:
-            if isinstance(work, Infer):
-                return work.subgraph
-            if isinstance(work, Warp):
-                return "warp"
+            name = work.subgraph if isinstance(work, Infer) else STAGES.get(type(work))
+            if name:
+                return name
         return None
 
 
-def _sources(work: Work) -> Iterable[Place]:
+def sources_of(work: Work) -> Iterable[Place]:
+    """Where the work reads."""
     match work:
         case Infer():
             return [view for _, view in work.inputs]
         case Warp():
             return [work.previous, work.flow, work.mask]
+        case Crop():
+            return [work.frame, work.placements]
+        case Paste():
+            return [work.frame, work.placement, work.face]
         case Put():
             return []
         case _:
             return [work.source]
 
 
-def _targets(work: Work) -> Iterable[Place]:
+def targets_of(work: Work) -> Iterable[Place]:
+    """Where the work writes."""
     match work:
         case Infer():
             return [view for _, view in work.outputs]
         case Warp():
             return [work.warped]
+        case Crop():
+            return [work.faces]
+        case Paste():
+            return [work.frame]
         case _:
             return [work.target]

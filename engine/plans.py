@@ -16,6 +16,8 @@ FORMAT = "keeprt-plan"
 FORMAT_VERSION = 1
 FOLDER = "plans"
 NOTE_SUFFIX = ".json"
+# What the builder is told, in the plan's name; see `require_capturable`.
+BUILD_OPTIONS = {"rtx": "tf32off-userallocation", "tensorrt": "tf32off"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def plan_key(
         version=version,
         target="+".join(targets),
         profile=".".join(sizes),
-        options="tf32off-refit" if refittable else "tf32off",
+        options=BUILD_OPTIONS[flavour] + ("-refit" if refittable else ""),
         onnx_sha256=spec.sha256,
     )
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import Bundle, load_bundle
 from keeprt.engine.clip import ChunkRestorer
-from keeprt.engine.errors import BackendError, StateError, UsageError
+from keeprt.engine.errors import UsageError
 from keeprt.engine.frame import Frame
+from keeprt.engine.opening import Frames, Library, Place, open_frames, open_library
 from keeprt.engine.pixels import Picture, check_face
-from keeprt.engine.state import FaceState, load_state, network_identity
+from keeprt.engine.state import FaceState, check_states, load_state
 
 Mode = Literal["stream", "clip"]
 
@@ -35,13 +36,14 @@ class Restorer:
     def __init__(
         self,
         bundle: Bundle,
-        backend: OnnxRuntimeBackend,
+        backend: Library,
         *,
         mode: Mode = "stream",
         window: int = DEFAULT_WINDOW,
         chunk: int = DEFAULT_CHUNK,
         max_faces: int = 1,
         eager: bool = False,
+        place: Place | None = None,
     ) -> None:
         """Allocates everything that frames will need; `window` and `chunk` are in frames."""
         if mode not in ("stream", "clip"):
@@ -56,10 +58,19 @@ class Restorer:
         #: Codebook indices (faces, tokens) of the frame restored last, for comparison.
         self.last_codes: NDArray[np.int64] = np.empty((0, 0), np.int64)
         if mode == "stream":
-            self._frame = Frame(bundle, backend, faces=max_faces, window=window, eager=eager)
-        else:
-            self._frame = Frame(bundle, backend, faces=1, window=window, chunk=chunk, eager=eager)
-            self._chunks = ChunkRestorer(self._frame, chunk)
+            self._frame: Frames = open_frames(
+                bundle,
+                backend,
+                place or Place(),
+                faces=max_faces,
+                window=window,
+                eager=eager,
+            )
+            return
+        if not isinstance(backend, OnnxRuntimeBackend):
+            raise UsageError("mode 'clip' runs on backend 'onnxruntime' only; choose 'stream'")
+        frame = Frame(bundle, backend, faces=1, window=window, chunk=chunk, eager=eager)
+        self._frame, self._chunks = frame, ChunkRestorer(frame, chunk)
 
     @classmethod
     def load(
@@ -74,25 +85,37 @@ class Restorer:
         chunk: int = DEFAULT_CHUNK,
         max_faces: int = 1,
         eager: bool = False,
+        device: int = 0,
+        stream: object | None = None,
     ) -> Restorer:
         """Checks a bundle, loads it into an inference library and gets ready for frames.
 
+        `backend` is "onnxruntime", or "rtx" or "tensorrt" for plans that `keeprt build` made, on
+        the card number `device`; frames then wait for the caller's `stream` there and it for them.
         `eager` runs a frame's operations one by one with a synchronise after each: the first
         question about a wrong picture is whether it also happens eagerly. Raises BundleError,
         BackendError or UsageError.
         """
-        if backend != "onnxruntime":
-            raise BackendError(f"unknown backend {backend!r}; there is 'onnxruntime'")
         checked = load_bundle(bundle)
-        sessions = OnnxRuntimeBackend(checked, provider, threads)
+        library = open_library(
+            checked,
+            backend,
+            provider,
+            threads,
+            mode=mode,
+            faces=max_faces,
+            window=window,
+            device=device,
+        )
         return cls(
             checked,
-            sessions,
+            library,
             mode=mode,
             window=window,
             chunk=chunk,
             max_faces=max_faces,
             eager=eager,
+            place=Place(device, stream),
         )
 
     @property
@@ -102,7 +125,7 @@ class Restorer:
 
     def new_state(self) -> FaceState:
         """The state of a face before its first frame."""
-        return FaceState.new(self.bundle, self.window)
+        return self._frame.new_state()
 
     def load_state(self, path: str | Path) -> FaceState:
         """A state from a file that `FaceState.save` wrote. Raises StateError."""
@@ -119,8 +142,10 @@ class Restorer:
     ) -> tuple[Picture, FaceState] | tuple[list[Picture], list[FaceState]]:
         """Restores one frame of one face, or of several faces that each have a state.
 
-        Faces are RGB uint8 (512, 512, 3), in and out. The states given are spent; go on with
-        those returned. Raises UsageError for other shapes, StateError for a spent or foreign state.
+        Faces are RGB uint8 (512, 512, 3), in and out; on a card they may be given as device arrays
+        (`__cuda_array_interface__`, DLPack). The states given are spent; go on with those
+        returned. A state may come from a restorer of the same network on another device. Raises
+        UsageError for other shapes, StateError for a spent or foreign state.
         """
         if self.mode != "stream":
             raise UsageError("this restorer was loaded for mode 'clip': use restore_clip()")
@@ -158,10 +183,12 @@ class Restorer:
         # Faces that go on come before those that begin, longer windows first, so that every
         # subgraph runs on the first rows of its buffers.
         order = sorted(range(len(faces)), key=lambda row: -states[row].seen)
-        ordered = [states[row] for row in order]
+        ordered = self._frame.placed([states[row] for row in order])
         windows = [state.seen for state in ordered]
         restored = self._frame.restore(windows, [faces[row] for row in order], ordered)
         advanced = [state.advanced(state.frames + 1) for state in ordered]
+        for state in states:  # those that were elsewhere too
+            state.spent = True
 
         rows = sorted(range(len(faces)), key=order.__getitem__)
         self.last_codes = self._frame.codes(len(faces))[rows]
@@ -176,10 +203,6 @@ class Restorer:
             raise UsageError(
                 f"{len(faces)} faces, but the restorer was loaded with max_faces={self.max_faces}"
             )
-        if len({id(state.arrays) for state in states}) < len(states):
-            raise StateError("two faces share one state; each needs its own new_state()")
-        for face, state in zip(faces, states, strict=True):
-            check_face(face, self.bundle.face_size)
-            state.check_usable()
-            if (state.network, state.window) != (network_identity(self.bundle), self.window):
-                raise StateError("this state belongs to another network, or to another window")
+        for face in faces:
+            self._frame.check(face)
+        check_states(states, self.bundle, self.window)

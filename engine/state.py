@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,14 @@ class FaceState:
     anew. An ablated network has fewer arrays.
 
     `Restorer.restore` advances the memory in place and returns a new handle to it; the old handle
-    is spent and refused from then on. `snapshot` gives a copy to come back to.
+    is spent and refused from then on. `snapshot` gives a copy to come back to. On a card the
+    memory is a slot there, and reading one of `arrays` copies it to the host.
     """
 
     network: str
     window: int
     frames: int
-    arrays: dict[str, NDArray[np.float32]]
+    arrays: Mapping[str, NDArray[np.float32]]
     spent: bool = False
 
     @classmethod
@@ -132,6 +134,16 @@ class FaceState:
             raise StateError(f"cannot write the state to {file}: {error.strerror}") from None
         finally:
             partial.unlink(missing_ok=True)
+
+
+def check_states(states: Sequence[FaceState], bundle: Bundle, window: int) -> None:
+    """Raises StateError unless each is its own, usable, and of this network and window."""
+    if len({id(state.arrays) for state in states}) < len(states):
+        raise StateError("two faces share one state; each needs its own new_state()")
+    for state in states:
+        state.check_usable()
+        if (state.network, state.window) != (network_identity(bundle), window):
+            raise StateError("this state belongs to another network, or to another window")
 
 
 def load_state(path: str | Path, bundle: Bundle, window: int) -> FaceState:

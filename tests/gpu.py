@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from keeprt.engine.errors import BackendError
@@ -15,3 +18,15 @@ except BackendError as error:
     REASON = str(error)
 
 NEEDS_GPU = [pytest.mark.gpu, pytest.mark.skipif(bool(REASON), reason=REASON)]
+
+
+def build_tiny_plans(path: Path, window: int) -> tuple[Any, Any]:
+    """The bundle at `path` with TensorRT-RTX plans for two faces in its folder, and their sizes."""
+    pytest.importorskip("tensorrt_rtx")
+    from keeprt.engine import load_bundle
+    from keeprt.engine.backends.tensorrt_plans import BuildRequest, build_plans
+    from keeprt.engine.plans import Profile
+
+    bundle, profile = load_bundle(path), Profile(faces=(1, 1, 2), frames=(2, window, window))
+    build_plans(bundle, BuildRequest(profile=profile))
+    return bundle, profile

@@ -57,6 +57,7 @@ class CudaMemory:
         self._device, self._stream = device, stream
         self._pinned_memory = LegacyPinnedMemoryResource()
         self._kept: list[Buffer] = []
+        self._constants: dict[tuple[str, bytes], Buffer] = {}
 
     def view(self, view: View, index: int) -> Span:
         """The bytes of a view as frame number `index` uses it."""
@@ -95,8 +96,24 @@ class CudaMemory:
         memory = (ctypes.c_ubyte * size_bytes).from_address(int(buffer.handle))
         return buffer, np.frombuffer(memory, dtype).reshape(shape)
 
+    def pinned_part(self, pinned: tuple[Buffer, Array], rows: int) -> Buffer:
+        """The first rows of page-locked memory."""
+        from cuda.core import Buffer
+
+        buffer, array = pinned
+        return Buffer.from_handle(int(buffer.handle), array[:rows].nbytes, owner=buffer)
+
     def constant(self, values: Array) -> Buffer:
-        """Device memory that holds `values` from here on; waits for the copy."""
+        """Device memory that holds `values` from here on, one for equal ones; waits for the copy.
+
+        There are few: which rows are first frames, and which of a window's frames is the newest.
+        """
+        key = (values.dtype.str, values.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self._made_constant(values)
+        return self._constants[key]
+
+    def _made_constant(self, values: Array) -> Buffer:
         staging, array = self.pinned(values.shape, values.dtype)
         array[:] = values
         buffer = self.take(values.nbytes)

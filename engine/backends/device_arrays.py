@@ -85,7 +85,11 @@ def _from_dlpack(name: str, array: Any, consumer: int) -> DeviceArray:
 
     on_device, _ = array.__dlpack_device__()
     if on_device not in (2, 3, 13):  # kDLCUDA, kDLCUDAHost, kDLCUDAManaged
-        raise UsageError(f"{name} lies on DLPack device {on_device}, not in CUDA memory")
+        where = "host memory" if on_device == 1 else f"DLPack device {on_device}"
+        raise UsageError(
+            f"{name} lies in {where}, not in CUDA memory; "
+            "move it to the card, or give a NumPy array"
+        )
     view: Any = StridedMemoryView.from_dlpack(array, consumer)
     dtype = np.dtype(view.dtype)
     strides = None if view.strides is None else [s * dtype.itemsize for s in view.strides]

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime_cpu import cpu_graph
-from keeprt.engine.backends.onnxruntime_providers import open_session, prepare, provider_named
+from keeprt.engine.backends.onnxruntime_providers import (
+    PROVIDERS,
+    Provider,
+    open_session,
+    prepare,
+    provider_named,
+)
 from keeprt.engine.bundle import Bundle, SubgraphSpec
 from keeprt.engine.errors import BackendError, BundleError, KeeprtError
 
@@ -49,14 +55,12 @@ class OnnxRuntimeBackend:
         UsageError for an unknown provider, BackendError where the library or the provider is
         missing, BundleError where a graph is not what the manifest says.
         """
-        self._ort = _import_onnxruntime()
         self.provider = provider
-        self._provider = provider_named(provider)
-        options = self._options(threads)
-        prepare(self._ort, self._provider, options)
+        ort, chosen = import_onnxruntime(), provider_named(provider)
+        options = session_options(ort, threads)
+        prepare(ort, chosen, options)
         self._sessions = {
-            name: self._load(bundle, name, graph, options)
-            for name, graph in bundle.subgraphs.items()
+            name: load_session(ort, chosen, bundle, name, options) for name in bundle.subgraphs
         }
 
     def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
@@ -94,31 +98,38 @@ class OnnxRuntimeBackend:
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
 
-    def _options(self, threads: int | None) -> Any:
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        return options
 
-    def _load(self, bundle: Bundle, name: str, graph: SubgraphSpec, options: Any) -> Any:
-        file = bundle.file(name)
-        try:
-            graph_or_file = cpu_graph(file) if self.provider == "cpu" else str(file)
-            session = open_session(self._ort, self._provider, graph_or_file, options)
-        except KeeprtError:
-            raise
-        except Exception as error:  # the library raises a family of its own, unrelated classes
-            reason = str(error).splitlines()[0]
-            raise BundleError(f"ONNX Runtime cannot load {file}: {reason}") from error
-        if self._provider.ort_name != session.get_providers()[0]:
-            raise BackendError(
-                f"ONNX Runtime did not start {self._provider.ort_name}; run `keeprt doctor`"
-            )
-        _check_border(name, graph, session)
-        return session
+def session_options(ort: Any, threads: int | None) -> Any:
+    """Options of a session with so many threads inside an operator, None for one per core."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    return options
 
 
-def _import_onnxruntime() -> Any:
+def load_session(ort: Any, provider: Provider, bundle: Bundle, name: str, options: Any) -> Any:
+    """A subgraph's session on a provider that `prepare` found.
+
+    Raises BundleError where the graph is not what the manifest says, BackendError where the
+    provider does not start.
+    """
+    file = bundle.file(name)
+    try:
+        on_cpu = provider.ort_name == PROVIDERS["cpu"].ort_name
+        session = open_session(ort, provider, cpu_graph(file) if on_cpu else str(file), options)
+    except KeeprtError:
+        raise
+    except Exception as error:  # the library raises a family of its own, unrelated classes
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"ONNX Runtime cannot load {file}: {reason}") from error
+    if provider.ort_name != session.get_providers()[0]:
+        raise BackendError(f"ONNX Runtime did not start {provider.ort_name}; run `keeprt doctor`")
+    _check_border(name, bundle.subgraphs[name], session)
+    return session
+
+
+def import_onnxruntime() -> Any:
+    """The library. Raises BackendError naming the extras to install."""
     try:
         import onnxruntime
     except ImportError:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keeprt.engine.backends.tensorrt_choice import fitting_profile, plan_keys
 from keeprt.engine.backends.tensorrt_flavours import (
     Flavour,
+    context_maker,
     flavour_named,
     load_flavour,
-    new_context,
     save_runtime_cache,
 )
 from keeprt.engine.backends.tensorrt_plans import BuildRequest
 from keeprt.engine.bundle import Bundle, SubgraphSpec
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.nvidia_driver import Card, require_card
-from keeprt.engine.plans import Profile, find_plan, plan_key, plans_folder
+from keeprt.engine.plans import Profile, find_plan, plans_folder
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "bool": 1}
 
@@ -29,7 +30,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class TensorRtBackend:
-    """One execution context per subgraph; everything is allocated when it is made."""
+    """One execution context per subgraph, made when the plans are loaded."""
 
     def __init__(
         self,
@@ -54,13 +55,49 @@ class TensorRtBackend:
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         self._specs = bundle.subgraphs
         folder = folder or plans_folder(bundle)
+        self._makers: dict[str, Callable[[], Any]] = {}
+        self._scratch: dict[str, tuple[int, int]] = {}
         self._contexts: dict[str, Any] = {}
         self._caches: dict[str, Path] = {}
         for name in bundle.subgraphs:
             file = self._find(bundle, name, kind, trt.__version__, card, folder)
             self._caches[name] = file.with_name(f"{file.name}.{card.target}.cache")
-            self._contexts[name] = self._load(file, name)
-        self._staging = {name: self._allocate(spec) for name, spec in bundle.subgraphs.items()}
+            self._load(trt, file, name)
+            self._contexts[name] = self._new_context(name)
+        self._staging: dict[str, dict[str, int]] = {}
+
+    @classmethod
+    def for_frames(
+        cls, bundle: Bundle, flavour: str, *, faces: int, window: int, device: int = 0
+    ) -> TensorRtBackend:
+        """Loads plans that hold 1 to `faces` faces and windows up to `window`; raises as above."""
+        kind, card = flavour_named(flavour), require_card(device)
+        version, folder = load_flavour(kind).__version__, plans_folder(bundle)
+        profile = fitting_profile(
+            bundle, flavour, version, card.target, folder, faces=faces, window=window
+        )
+        return cls(bundle, flavour, profile, folder=folder, device=device)
+
+    @property
+    def captures(self) -> bool:
+        """A run can be captured into a CUDA graph."""
+        return True
+
+    def join(self, streams: Mapping[str, int]) -> None:
+        """Nothing to prepare: a context runs on whatever stream it is put on."""
+
+    def bind(
+        self, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]
+    ) -> Callable[[int], None]:
+        """One subgraph on fixed addresses, in a context of its own; raises as `enqueue`.
+
+        A captured graph holds only while the context that it was captured from is left alone. The
+        contexts of a subgraph share scratch memory: their runs go on one stream, in order.
+        """
+        self._check_sizes(subgraph, axes)
+        context = self._new_context(subgraph)
+        self._set(context, subgraph, addresses, axes)
+        return lambda stream: self._execute(context, subgraph, stream)
 
     def enqueue(
         self,
@@ -69,23 +106,35 @@ class TensorRtBackend:
         axes: Mapping[str, int],
         stream: int,
     ) -> None:
-        """Puts one run on a CUDA stream, on tensors in device memory; a graph can capture it.
+        """Puts one run on a CUDA stream, on tensors in device memory.
 
         `addresses` are device pointers by tensor, `axes` the sizes of the free axes. Raises
         UsageError for sizes outside the profile, BackendError where TensorRT refuses the run.
         """
         self._check_sizes(subgraph, axes)
-        spec, context = self._specs[subgraph], self._contexts[subgraph]
+        context = self._contexts[subgraph]
+        self._set(context, subgraph, addresses, axes)
+        self._execute(context, subgraph, stream)
+
+    def _set(
+        self, context: Any, subgraph: str, addresses: Mapping[str, int], axes: Mapping[str, int]
+    ) -> None:
+        spec = self._specs[subgraph]
         for tensor in spec.inputs:
             context.set_input_shape(tensor.name, tensor.sized(**axes))
         for tensor in (*spec.inputs, *spec.outputs):
             context.set_tensor_address(tensor.name, addresses[tensor.name])
+
+    def _execute(self, context: Any, subgraph: str, stream: int) -> None:
         if not context.execute_async_v3(stream):
             raise BackendError(f"TensorRT refused to run {subgraph}; run `keeprt doctor`")
 
     def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
         """Runs one subgraph on arrays in host memory, through the backend's own device memory."""
-        spec, staging = self._specs[subgraph], self._staging[subgraph]
+        spec = self._specs[subgraph]
+        if subgraph not in self._staging:
+            self._staging[subgraph] = self._allocate(spec)
+        staging = self._staging[subgraph]
         for name, array in inputs.items():
             self._cuda.to_device(staging[name], array, self.stream)
         self.enqueue(subgraph, staging, _axes(spec, inputs, outputs), self.stream)
@@ -102,32 +151,27 @@ class TensorRtBackend:
         self, bundle: Bundle, name: str, flavour: Flavour, version: str, card: Card, folder: Path
     ) -> Path:
         request = BuildRequest(flavour.name, (card.target,), self.profile)
-        keys = [
-            plan_key(
-                bundle,
-                name,
-                flavour=flavour.name,
-                version=version,
-                targets=(card.target,),
-                profile=self.profile,
-                refittable=refittable,
-            )
-            for refittable in (True, False)
-        ]
+        keys = plan_keys(bundle, name, flavour.name, version, card.target, self.profile)
         for key in keys:
             if (folder / key.file_name).is_file():
                 return find_plan(folder, key, request.command(bundle.path))[0]
         return find_plan(folder, keys[-1], request.command(bundle.path))[0]
 
-    def _load(self, file: Path, name: str) -> Any:
+    def _load(self, trt: Any, file: Path, name: str) -> None:
         engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
         if engine is None:
             raise BackendError(
                 f"{file} does not load on this card and driver; run `keeprt doctor`, or build again"
             )
-        context = new_context(engine, self._caches[name])
+        self._makers[name] = context_maker(trt, engine, self._caches[name])
+        size = max(int(engine.device_memory_size_v2), 1)
+        self._scratch[name] = (self._cuda.allocate(size), size)
+
+    def _new_context(self, name: str) -> Any:
+        context = self._makers[name]()
         if context is None:
             raise BackendError(f"no GPU memory for {name}; close other programs or use fewer faces")
+        context.set_device_memory(*self._scratch[name])
         return context
 
     def _allocate(self, spec: SubgraphSpec) -> dict[str, int]:

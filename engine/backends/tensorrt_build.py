@@ -14,6 +14,7 @@ from keeprt.engine.backends.tensorrt_checks import check_network, count_layers
 from keeprt.engine.backends.tensorrt_flavours import (
     Flavour,
     new_network,
+    require_capturable,
     save_timing_cache,
     set_targets,
     use_timing_cache,
@@ -98,6 +99,7 @@ def build_plan(trt: Any, flavour: Flavour, job: Job, on_step: OnStep) -> BuiltPl
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and float32 would mean 10 bits
     if job.refittable:
         config.set_flag(trt.BuilderFlag.REFIT)
+    require_capturable(trt, flavour, config)
     set_targets(trt, flavour, config, job.targets)
     _add_profile(builder, config, job)
     use_timing_cache(flavour, config, job.timing_cache)

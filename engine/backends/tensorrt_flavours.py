@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -109,21 +110,34 @@ def save_timing_cache(flavour: Flavour, config: Any, file: Path) -> None:
         write_atomically(file, config.get_timing_cache().serialize())
 
 
-def new_context(engine: Any, runtime_cache: Path) -> Any:
-    """An execution context; kernels that the flavour compiles on the card are kept in a file.
+def context_maker(trt: Any, engine: Any, runtime_cache: Path) -> Callable[[], Any]:
+    """Makes execution contexts that share what is compiled on the card, which is kept in a file.
 
-    A cache that does not fit the card or version is ignored by the library, and written anew.
+    Their scratch memory is the caller's to set. A cache that does not fit the card or version is
+    ignored by the library, and written anew.
     """
+    strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
     if not hasattr(engine, "create_runtime_config"):
-        return engine.create_execution_context()
+        return lambda: engine.create_execution_context(strategy)
     config = engine.create_runtime_config()
-    if not hasattr(config, "create_runtime_cache"):
-        return engine.create_execution_context(config)
-    cache = config.create_runtime_cache()
-    if runtime_cache.is_file():
-        cache.deserialize(runtime_cache.read_bytes())
-    config.set_runtime_cache(cache)
-    return engine.create_execution_context(config)
+    config.set_execution_context_allocation_strategy(strategy)
+    if hasattr(config, "dynamic_shapes_kernel_specialization_strategy"):
+        # At once and not in the background: a captured graph would keep the fallback kernels.
+        eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        config.dynamic_shapes_kernel_specialization_strategy = eager
+    if hasattr(config, "create_runtime_cache"):
+        cache = config.create_runtime_cache()
+        if runtime_cache.is_file():
+            cache.deserialize(runtime_cache.read_bytes())
+        config.set_runtime_cache(cache)
+    return lambda: engine.create_execution_context(config)
+
+
+def require_capturable(trt: Any, flavour: Flavour, config: Any) -> None:
+    """Makes a plan whose runs allocate nothing, so that they can be captured into a CUDA graph;
+    the datacenter flavour's are so without a flag."""
+    if flavour.ahead_of_time:
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
 
 
 def save_runtime_cache(context: Any, runtime_cache: Path) -> None:

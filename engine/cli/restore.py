@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,16 @@ def restore(
     carry_state: Annotated[
         bool, typer.Option("--carry-state", help="Clip mode, aligned: no reset between chunks.")
     ] = False,
-    provider: Annotated[str, typer.Option(help="ONNX Runtime provider: cpu or cuda.")] = "cpu",
+    backend: Annotated[
+        str, typer.Option(help="onnxruntime; on an NVIDIA card, with plans: rtx or tensorrt.")
+    ] = "onnxruntime",
+    provider: Annotated[
+        str, typer.Option(help="ONNX Runtime's: cpu, or cuda on an NVIDIA card.")
+    ] = "cpu",
+    device: Annotated[int, typer.Option(help="Number of the NVIDIA card.")] = 0,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="One operation at a time, to find out which one fails.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(help="Threads in an operator; default one per core.")
     ] = None,
@@ -80,6 +89,10 @@ def restore(
     ] = None,
     start: Annotated[float, typer.Option(help="Seconds into the video to start at.")] = 0.0,
     duration: Annotated[float | None, typer.Option(help="Seconds to restore.")] = None,
+    hwaccel: Annotated[
+        str | None,
+        typer.Option(help="'cuda': decode on the NVIDIA card. --codec h264_nvenc encodes."),
+    ] = None,
     scale: Annotated[int, typer.Option(help="Enlarge the video so many times.")] = DEFAULTS.scale,
     upscaler: Annotated[
         Path | None, typer.Option(help="ONNX file that enlarges the background; default Lanczos.")
@@ -100,6 +113,7 @@ def restore(
         strength=strength,
         start_s=start,
         duration_s=duration,
+        hwaccel=hwaccel,
         detect_every=detect_every,
         detect_side=detect_side,
         lookahead=lookahead,
@@ -111,9 +125,22 @@ def restore(
         save_crops=save_crops,
         encoding=Encoding(codec, crf, bitrate, preset),
     )
-    with open_source(source, start_s=start, duration_s=duration) as video:
+    with open_source(source, start_s=start, duration_s=duration, hwaccel=hwaccel) as video:
         info = video.info  # before the network is loaded: bad input is the likelier mistake
-    restorer = None if bypass else _load(bundle, mode, provider, threads, window, chunk, options)
+    restorer = None
+    if not bypass:
+        restorer = _load(
+            bundle,
+            mode,
+            backend=backend,
+            provider=provider,
+            threads=threads,
+            window=window,
+            chunk=chunk,
+            max_faces=1 if aligned else options.batch,
+            device=device,
+            eager=eager,
+        )
     reused = landmarks is not None and landmarks.exists()
     if aligned:
         frames = _restore_aligned(source, out, restorer, carry_state, options)
@@ -139,27 +166,12 @@ def expected_frames(info: VideoInfo, options: RestoreOptions) -> int | None:
     return min(rest, round(options.duration_s * rate)) if rate else None
 
 
-def _load(
-    bundle: Path,
-    mode: str,
-    provider: str,
-    threads: int | None,
-    window: int,
-    chunk: int,
-    options: RestoreOptions,
-) -> Restorer:
+def _load(bundle: Path, mode: str, **how: Any) -> Restorer:
+    """`how` as `Restorer.load` takes it."""
     if mode not in ("stream", "clip"):
         raise UsageError(f"unknown mode {mode!r}; choose 'stream' or 'clip'")
     chosen: Mode = "clip" if mode == "clip" else "stream"
-    restorer = Restorer.load(
-        bundle,
-        mode=chosen,
-        provider=provider,
-        threads=threads,
-        window=window,
-        chunk=chunk,
-        max_faces=options.batch,
-    )
+    restorer = Restorer.load(bundle, mode=chosen, **how)
     if restorer.bundle.is_synthetic:
         warn_synthetic()
     return restorer
@@ -172,7 +184,9 @@ def _restore_aligned(
     if restorer is None:
         raise UsageError("--bypass of an --aligned face would do nothing; leave one out")
     size = restorer.bundle.face_size
-    with open_source(source, start_s=options.start_s, duration_s=options.duration_s) as video:
+    with open_source(
+        source, start_s=options.start_s, duration_s=options.duration_s, hwaccel=options.hwaccel
+    ) as video:
         sink = open_output(out, video.info, options, size, size)
         total = expected_frames(video.info, options)
         with sink, frame_progress("restoring", total) as on_frame:
@@ -183,7 +197,7 @@ def _restore_aligned(
 
 def _refuse_face_options(options: RestoreOptions) -> None:
     """An option that would be dropped in silence is an error."""
-    kept = ("start_s", "duration_s", "encoding")
+    kept = ("start_s", "duration_s", "encoding", "hwaccel")
     for field in dataclasses.fields(options):
         if field.name not in kept and getattr(options, field.name) != getattr(DEFAULTS, field.name):
             name = field.name.replace("_", "-")

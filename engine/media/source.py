@@ -85,11 +85,13 @@ def open_source(
     duration_s: float | None = None,
     strict: bool = True,
     image_rate: Fraction = Fraction(25),
+    hwaccel: str | None = None,
 ) -> VideoSource:
     """Open a video file, or a folder of images in natural order (frame2 before frame10).
 
     `start_s` and `duration_s` choose a part, in seconds after the first frame's time. A frame
-    keeps the timestamp that it has in the file. Images get `image_rate` frames a second.
+    keeps the timestamp that it has in the file. Images get `image_rate` frames a second. With
+    `hwaccel` "cuda" a video is decoded by the NVIDIA card, see `hardware_decoder`.
 
     With `strict`, damage is an error: whoever restores a video wants to know that a third of it is
     missing. A packet that cannot be decoded, a stream that ends before the length that its
@@ -103,14 +105,16 @@ def open_source(
     Raises MediaNotFoundError, or MediaError for what is not a video, has no frames, or changes
     its picture size in the middle (the message names the frame).
     """
+    from keeprt.engine.media.hardware import hardware_decoder
     from keeprt.engine.media.image_folder import open_image_folder
     from keeprt.engine.media.video_file import open_video_file
 
     if start_s < 0 or (duration_s is not None and duration_s <= 0):
         raise UsageError("the start must not be negative and the duration must be above 0")
+    decoder = hardware_decoder(hwaccel)
     name = str(path)
     if "://" not in name and not Path(path).exists():
         raise MediaNotFoundError(f"no such file or folder: {display_name(path)}")
     if "://" not in name and Path(path).is_dir():
         return open_image_folder(Path(path), image_rate, start_s, duration_s)
-    return open_video_file(path, start_s, duration_s, strict)
+    return open_video_file(path, start_s, duration_s, strict, decoder)

@@ -14,6 +14,7 @@ from typing import cast
 import av
 import av.error
 from av.codec.context import ThreadType
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideData
@@ -41,10 +42,14 @@ _LENGTH_TOLERANCE_S = 0.5
 
 
 def open_video_file(
-    path: PathLike, start_s: float, duration_s: float | None, strict: bool
+    path: PathLike,
+    start_s: float,
+    duration_s: float | None,
+    strict: bool,
+    hwaccel: HWAccel | None = None,
 ) -> VideoSource:
     """See `open_source`. Decodes the first frame: only it tells colour and rotation for certain."""
-    container = open_container(path)
+    container = open_container(path, hwaccel)
     try:
         decoder = _Decoder(container, display_name(path), strict)
         frames = decoder.frames()
@@ -63,11 +68,11 @@ def open_video_file(
         raise
 
 
-def open_container(path: PathLike) -> InputContainer:
+def open_container(path: PathLike, hwaccel: HWAccel | None = None) -> InputContainer:
     """PyAV's container for `path`; MediaError with FFmpeg's last words if it cannot be opened."""
     file = os.fspath(path)
     try:
-        return av.open(file, "r", metadata_errors="replace")
+        return av.open(file, "r", metadata_errors="replace", hwaccel=hwaccel)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         said = last_ffmpeg_line(lambda: av.open(file, "r", metadata_errors="replace").close())
         detail = reason(error) + (f" ({said})" if said else "")

@@ -29,6 +29,7 @@ from keeprt.engine.media.encoding import (
     output_colour,
 )
 from keeprt.engine.media.errors import PathLike, display_name, reason
+from keeprt.engine.media.hardware import require_encoder
 from keeprt.engine.media.info import Orientation, RgbImage, VideoInfo
 from keeprt.engine.media.partial import PartialOutput
 from keeprt.engine.media.sink import Sink, check_picture, native_of, nothing_written
@@ -163,6 +164,7 @@ class VideoSink(Sink):
 
     def _add_video(self, container: OutputContainer, encoding: Encoding) -> VideoStream:
         codec = choose_codec(encoding.codec, self._suffix, self._like.bit_depth)
+        require_encoder(codec)
         offered = encoder_formats(codec)
         self.pixel_format = encoding.pixel_format
         if encoding.pixel_format == "auto":

@@ -34,7 +34,8 @@ class RestoreOptions:
     box in pixels of the video, below which it is left alone. strength: 0 (nothing) to 1 (the
     restored face).
 
-    start_s, duration_s: the part of the video, in seconds from its first frame.
+    start_s, duration_s: the part of the video, in seconds from its first frame. hwaccel: "cuda" to
+    decode on an NVIDIA card.
 
     detect_every: look for faces in every k-th frame. detect_side: longer side, in pixels, of the
     picture that the detector sees; more finds smaller faces and takes longer. lookahead: frames
@@ -54,6 +55,7 @@ class RestoreOptions:
     strength: float = 1.0
     start_s: float = 0.0
     duration_s: float | None = None
+    hwaccel: str | None = None
     detect_every: int = 1
     detect_side: int = 640
     lookahead: int | None = None

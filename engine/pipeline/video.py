@@ -43,7 +43,12 @@ def restore_video(
     upscaler = Upscaler(options.upscaler, options.scale) if options.upscaler else None
     with ExitStack() as opened:
         video = opened.enter_context(
-            open_source(source, start_s=options.start_s, duration_s=options.duration_s)
+            open_source(
+                source,
+                start_s=options.start_s,
+                duration_s=options.duration_s,
+                hwaccel=options.hwaccel,
+            )
         )
         finder = opened.enter_context(FaceFinder(video.info, options, summary))
         size = (video.info.width * options.scale, video.info.height * options.scale)

@@ -35,9 +35,12 @@ class PlainRuntime:
         face = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
         for row, picture in zip(face, pictures, strict=True):
             normalise(picture, row)
-        seen = self.infer("lq_encoder", {"face": face}, faces=len(pictures))
+        return self.observe_planar(face)
+
+    def observe_planar(self, face: Any) -> dict[str, Any]:
+        seen = self.infer("lq_encoder", {"face": face}, faces=len(face))
         if self.bundle.has_kalman:
-            seen |= self.infer("flow_features", {"face": face}, faces=len(pictures))
+            seen |= self.infer("flow_features", {"face": face}, faces=len(face))
         return seen
 
     def gains(self, window: Any, selected: list[int]) -> Any:
@@ -75,7 +78,11 @@ class PlainRuntime:
 
     def stream(self, frame: list[Any], pasts: list[Past], window: int) -> tuple[list[Any], Any]:
         """One frame; the faces that go on come first, in `pasts` as in `frame`."""
-        seen = self.observe(frame)
+        restored, after = self.go_on(self.observe(frame), pasts, window)
+        return self.pictures(restored), after
+
+    def go_on(self, seen: dict[str, Any], pasts: list[Past], window: int) -> tuple[Any, Any]:
+        """Restored faces, planar, of a frame that was observed."""
         gain = []
         if self.bundle.has_kalman:
             windows = [
@@ -87,12 +94,12 @@ class PlainRuntime:
                 gain.extend(self.gains(np.stack(list(group)), [length - 1])[:, 0])
         made = seen | self.correct(seen, pasts, gain)
         after = [
-            {name: array[row].copy() for name, array in made.items()} for row in range(len(frame))
+            {name: array[row].copy() for name, array in made.items()} for row in range(len(pasts))
         ]
         if self.bundle.has_kalman:
             for past, latents in zip(after, windows, strict=True):
                 past["latents"] = latents
-        return self.pictures(made["restored"]), after
+        return made["restored"], after
 
     def clip(self, pictures: list[Any]) -> list[Any]:
         """One chunk, its gains taken together, from a fresh state."""

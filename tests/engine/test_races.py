@@ -23,9 +23,11 @@ from keeprt.engine.buffers import BufferTable
 from keeprt.engine.bundle import Bundle, SubgraphSpec, TensorSpec
 from keeprt.engine.cpu_device import CpuDevice
 from keeprt.engine.frame_graph import FrameGraph
-from keeprt.engine.operations import Infer, Outside, Place, View, Warp, Work
+from keeprt.engine.operations import Outside, Place, View, sources_of, targets_of
 from keeprt.engine.plan import Plan, overlapped_plan
 from keeprt.engine.segments import segments_of
+from keeprt.engine.video_graph import VideoGraph
+from keeprt.kernels.frame import FrameFormat
 
 from ..networks import faces
 from .borders import released_borders
@@ -65,7 +67,7 @@ class StandIns:
 
     def run(self, step: Step) -> None:
         for number, work in enumerate(step.operation.work):
-            sources, targets = places(work)
+            sources, targets = list(sources_of(work)), list(targets_of(work))
             digest = hashlib.blake2b(f"{step.operation.name} {number}".encode())
             for source in sources:
                 digest.update(self.read(source, step.frame))
@@ -92,7 +94,7 @@ class StandIns:
 
     def key(self, place: Outside, frame: int) -> tuple[Any, ...]:
         # Pictures are a frame's own; the state is one, frame after frame.
-        own = frame if place.buffer in ("picture", "result") else None
+        own = None if place.buffer.startswith("state.") else frame
         first = place.first if place.buffer == "state.latents" else None
         return place.buffer, place.row, first, own
 
@@ -106,58 +108,67 @@ class StandIns:
         return {key: value for key, value in self.outside.items() if key[0] != "picture"}
 
 
-def places(work: Work) -> tuple[list[Place], list[Place]]:
-    if isinstance(work, Infer):
-        return [v for _, v in work.inputs], [v for _, v in work.outputs]
-    if isinstance(work, Warp):
-        return [work.previous, work.flow, work.mask], [work.warped]
-    return [getattr(work, "source", work.target)], [work.target]
+class Timeline:
+    """The six frames of a list of operations laid out in time, and what they give in order."""
+
+    def __init__(self, video: FrameFormat | None = None) -> None:
+        bundle = small_borders()
+        self.table = BufferTable(bundle, faces=2, frames=WINDOW, selected=1)
+        graph = FrameGraph(bundle, self.table, WINDOW)
+        if video is not None:
+            graph = VideoGraph(bundle, self.table, WINDOW, video, faces=2)
+        self.plan = overlapped_plan(graph.stream([WINDOW, WINDOW]), self.table.specs)
+        self.steps = lay_out([graph.stream(held) for held in HELD], self.plan)
+        self.in_order = self.outcome(iter(self.steps))
+
+    def outcome(self, order: Iterator[Step]) -> dict[tuple[Any, ...], bytes]:
+        stand_ins = StandIns(self.plan, self.table)
+        replay(order, self.steps, self.plan, stand_ins.run, stand_ins.poison)
+        return stand_ins.results()
+
+    def name_of(self, edge: Edge) -> str:
+        names = {step.node: f"{step.operation.name}@{step.frame}" for step in self.steps}
+        return f"{names[edge[0]]}->{names[edge[1]]}"
 
 
-def small_timeline() -> tuple[list[Step], Plan, BufferTable]:
-    bundle = small_borders()
-    table = BufferTable(bundle, faces=2, frames=WINDOW, selected=1)
-    graph = FrameGraph(bundle, table, WINDOW)
-    plan = overlapped_plan(graph.stream([WINDOW, WINDOW]), table.specs)
-    return lay_out([graph.stream(held) for held in HELD], plan), plan, table
+LISTS = {"faces": Timeline(), "video": Timeline(FrameFormat("nv12", 8, 6))}
+EDGES = [
+    pytest.param(timeline, edge, id=f"{name}-{timeline.name_of(edge)}")
+    for name, timeline in LISTS.items()
+    for edge in edges_of(timeline.steps)
+]
+of_each_list = pytest.mark.parametrize("timeline", LISTS.values(), ids=LISTS.keys())
 
 
-STEPS, PLAN, TABLE = small_timeline()
+@pytest.mark.parametrize(("name", "each"), [("faces", 2), ("video", 1)])
+def test_stand_ins_tell_every_frame_and_face_apart(name: str, each: int) -> None:
+    pictures = [v for key, v in LISTS[name].in_order.items() if key[0] == "result"]
+    assert len(pictures) == len(set(pictures)) == each * len(HELD)
 
 
-def outcome(order: Iterator[Step]) -> dict[tuple[Any, ...], bytes]:
-    stand_ins = StandIns(PLAN, TABLE)
-    replay(order, STEPS, PLAN, stand_ins.run, stand_ins.poison)
-    return stand_ins.results()
+def test_both_faces_are_in_a_whole_frame() -> None:
+    """The stand-in of a paste changes all of a frame's bytes: what it reads is looked at here."""
+    timeline = LISTS["video"]
+    paste = next(step for step in timeline.steps if step.operation.name == "paste")
+    assert [work.face.offset for work in paste.operation.work] == [0, 3 * 8 * 8]  # type: ignore
+    assert {"frame", "placements", "restored"} <= paste.operation.reads
 
 
-IN_ORDER = outcome(iter(STEPS))
-
-
-def name_of(edge: Edge) -> str:
-    names = {step.node: f"{step.operation.name}@{step.frame}" for step in STEPS}
-    return f"{names[edge[0]]}->{names[edge[1]]}"
-
-
-def test_stand_ins_tell_every_frame_and_face_apart() -> None:
-    pictures = [value for key, value in IN_ORDER.items() if key[0] == "result"]
-    assert len(pictures) == len(set(pictures)) == 2 * len(HELD)
-
-
-def test_every_allowed_order_gives_the_same_bytes() -> None:
+@of_each_list
+def test_every_allowed_order_gives_the_same_bytes(timeline: Timeline) -> None:
     chance, orders = random.Random(1), set()
     for number in range(ORDERS):
-        order = list(some_order(STEPS, chance))
+        order = list(some_order(timeline.steps, chance))
         orders.add(tuple(step.node for step in order))
-        assert outcome(iter(order)) == IN_ORDER, f"order {number} of seed 1"
+        assert timeline.outcome(iter(order)) == timeline.in_order, f"order {number} of seed 1"
     assert len(orders) > 200
-    ahead = max(reach(order) for order in orders)
+    ahead = max(reach(timeline, order) for order in orders)
     assert ahead >= 1, "no order ran a frame's share beside the chain of the one before"
 
 
-def reach(order: tuple[Any, ...]) -> int:
+def reach(timeline: Timeline, order: tuple[Any, ...]) -> int:
     """How many frames the lane ahead is in front of the chain, at most."""
-    frames = {step.node: step.frame for step in STEPS}
+    frames = {step.node: step.frame for step in timeline.steps}
     newest = {"ahead": 0, "chain": 0}
     drift = 0
     for node in order:
@@ -167,25 +178,28 @@ def reach(order: tuple[Any, ...]) -> int:
     return drift
 
 
-def test_lane_by_lane_gives_the_same_bytes() -> None:
+@of_each_list
+def test_lane_by_lane_gives_the_same_bytes(timeline: Timeline) -> None:
     """A lane's share of a frame at a time, as CUDA graphs are launched."""
-    by_name = {(step.frame, step.operation.name): step for step in STEPS}
-    frames = [[s.operation for s in STEPS if s.frame == index] for index in range(len(HELD))]
+    steps = timeline.steps
+    by_name = {(step.frame, step.operation.name): step for step in steps}
+    frames = [[s.operation for s in steps if s.frame == index] for index in range(len(HELD))]
     order = [
         by_name[index, op.name]
         for index, frame in enumerate(frames)
-        for segment in segments_of(frame, PLAN, index)
+        for segment in segments_of(frame, timeline.plan, index)
         for op in segment.operations
     ]
-    assert len(order) == len(STEPS)
-    assert outcome(iter(order)) == IN_ORDER
+    assert len(order) == len(steps)
+    assert timeline.outcome(iter(order)) == timeline.in_order
 
 
-@pytest.mark.parametrize("edge", edges_of(STEPS), ids=name_of)
-def test_an_order_without_one_wait_gives_other_bytes(edge: Edge) -> None:
+@pytest.mark.parametrize(("timeline", "edge"), EDGES)
+def test_an_order_without_one_wait_gives_other_bytes(timeline: Timeline, edge: Edge) -> None:
     chance = random.Random(2)
     assert any(
-        outcome(some_order(STEPS, chance, removed=edge)) != IN_ORDER for _ in range(4 * ORDERS)
+        timeline.outcome(some_order(timeline.steps, chance, removed=edge)) != timeline.in_order
+        for _ in range(4 * ORDERS)
     ), "taking this wait away changes nothing: it is not needed, or the test is blind to it"
 
 
@@ -238,7 +252,10 @@ def test_real_sessions_in_random_orders_give_the_restorer_s_pictures(tiny_bundle
             np.testing.assert_array_equal(picture, right, err_msg=f"order {number} of seed 3")
 
 
-def test_waits_hold_between_frames_too() -> None:
-    frames = {step.node: step.frame for step in STEPS}
-    across = [(a, b) for a, b in edges_of(STEPS) if frames[a] != frames[b]]
-    assert len(across) >= 8
+# A whole frame's upload waits for the download of two before, which all the rest is before.
+@pytest.mark.parametrize(("name", "least"), [("faces", 8), ("video", 4)])
+def test_waits_hold_between_frames_too(name: str, least: int) -> None:
+    timeline = LISTS[name]
+    frames = {step.node: step.frame for step in timeline.steps}
+    across = [(a, b) for a, b in edges_of(timeline.steps) if frames[a] != frames[b]]
+    assert len(across) >= least

@@ -126,7 +126,7 @@ def test_the_name_spells_every_input_of_the_build(one, tmp_path):
     sha256 = one.subgraphs["flow_features"].sha256[:16]
     version = trt.__version__
     assert made.file.name == (
-        f"flow_features.mixed.rtx-{version}.sm89.faces1-1-4.tf32off.{sha256}.plan"
+        f"flow_features.mixed.rtx-{version}.sm89.faces1-1-4.tf32off-userallocation.{sha256}.plan"
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from keeprt.engine import Restorer
-from keeprt.engine.backends import cuda_device, cuda_frames
 from keeprt.engine.backends.cuda_frames import CudaFrames
 from keeprt.engine.backends.cuda_guest import check_version, join_card, join_stream, one_line
 from keeprt.engine.errors import BackendError, StateError, UsageError
@@ -19,29 +18,9 @@ from keeprt.kernels.placement import place_face
 from keeprt.kernels.wheels import check_driver
 
 from ...networks import faces
-from .card_in_host_memory import (
-    HostBuffer,
-    HostCard,
-    HostEngines,
-    HostPinned,
-    HostStream,
-)
+from .card_in_host_memory import HostCard, HostEngines, OnCard
 
 WINDOW = 3
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> HostCard:
-    import cuda.core
-
-    card = HostCard()
-    monkeypatch.setattr(cuda.core, "Buffer", HostBuffer)
-    monkeypatch.setattr(cuda.core, "LegacyPinnedMemoryResource", HostPinned)
-    monkeypatch.setattr(cuda_frames, "join_card", lambda device_id: card)
-    monkeypatch.setattr(cuda_frames, "join_stream", lambda card, stream: HostStream(card))
-    monkeypatch.setattr(cuda_frames, "load_kernels", lambda device_id: {})
-    monkeypatch.setattr(cuda_device, "submit", card.submit)
-    return card
 
 
 def made(card: HostCard, restorer: Restorer, **options: Any) -> CudaFrames:
@@ -69,7 +48,7 @@ def test_frames_on_the_stand_in_are_the_restorer_s(
         same(frames.restore(held, (0, 1), pair), expected)
     assert (card.captures > 0) == (card.launches > 0) == (not eager)
     for slot, state in enumerate(states):
-        found = frames.read_state(slot)
+        found = frames.states.read(slot)
         assert all(np.array_equal(found[name], array) for name, array in state.arrays.items())
 
 
@@ -78,14 +57,14 @@ def test_a_state_goes_from_the_cpu_to_the_card_and_back(card: HostCard, tiny_bun
     restorer = Restorer.load(tiny_bundle, threads=1, window=WINDOW)
     frames = made(card, restorer, faces=1)
     _, state = restorer.restore(first, restorer.new_state())
-    frames.write_state(0, state.arrays)
+    frames.states.write(0, state.arrays)
     expected, state = restorer.restore(second, state)
     same(frames.restore([1], [0], [second]), [expected])
-    for name, array in frames.read_state(0).items():
+    for name, array in frames.states.read(0).items():
         state.arrays[name][:] = array
     same([restorer.restore(third, state)[0]], frames.restore([2], [0], [third]))
-    with pytest.raises(StateError, match="slot 0 holds arrays"):
-        frames.write_state(0, {})
+    with pytest.raises(StateError, match="slot 0 holds float32 arrays"):
+        frames.states.write(0, {})
 
 
 def test_two_frames_may_be_in_flight_and_no_more(card: HostCard, tiny_bundle: Path) -> None:
@@ -105,18 +84,6 @@ def test_two_frames_may_be_in_flight_and_no_more(card: HostCard, tiny_bundle: Pa
     same([*results, *frames.collect()], expected)
     with pytest.raises(UsageError, match="no frame is in flight"):
         frames.collect()
-
-
-class OnCard:
-    """A picture of another program, in the stand-in's memory."""
-
-    def __init__(self, picture: Any) -> None:
-        self.picture = picture.copy()
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        data = (self.picture.ctypes.data, False)
-        return {"shape": self.picture.shape, "typestr": "|u1", "data": data, "version": 3}
 
 
 @pytest.mark.parametrize("bound", [False, True])

@@ -53,7 +53,8 @@ def test_the_card_s_calls_agree_with_the_stubs_of_cuda_core(tmp_path: Path) -> N
         [
             *(sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")),
             *("--cache-dir", str(tmp_path / "cache"), "-m", "probe"),
-            *("-m", "keeprt.engine.backends.cuda_frames"),
+            *("-m", "keeprt.engine.backends.cuda_restoring"),
+            *("-m", "keeprt.engine.backends.cuda_video"),
         ],
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": str(tmp_path)},

@@ -71,3 +71,38 @@ def test_a_device_face_must_be_a_picture_of_the_network_s_size() -> None:
     check_device_face(device_array("face 0", Foreign()), 0, 8)
     with pytest.raises(UsageError, match="face 0 must be RGB"):
         check_device_face(device_array("face 0", Foreign(shape=(8, 24))), 0, 8)
+
+
+def test_a_torch_tensor_on_the_host_is_refused_in_clear_words() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(UsageError) as caught:
+        device_array("face 0", torch.zeros(8, 8, 3, dtype=torch.uint8))
+    assert str(caught.value) == (
+        "face 0 lies in host memory, not in CUDA memory; move it to the card, or give a NumPy array"
+    )
+
+
+class OnDevice:
+    """A torch tensor that says it lies in CUDA memory; its capsule is torch's own."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor, self.streams = tensor, [None]
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __dlpack__(self, stream: int | None = None, **how: Any) -> object:
+        self.streams.append(stream)
+        return self.tensor.__dlpack__()
+
+
+def test_dlpack_gives_address_shape_and_type_and_is_told_the_stream() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("cuda.core")
+    tensor = torch.arange(192, dtype=torch.uint8).reshape(8, 8, 3)
+    given = OnDevice(tensor)
+    found = device_array("face", given, consumer=7)
+    assert found == DeviceArray(tensor.data_ptr(), (8, 8, 3), np.dtype(np.uint8))
+    assert given.streams[-1] == 7
+    with pytest.raises(UsageError, match="C-contiguous"):
+        device_array("face", OnDevice(tensor.transpose(0, 1)))
