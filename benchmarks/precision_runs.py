@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +41,17 @@ class Recorder(OnnxRuntimeBackend):
 
     record: FrameRecord | None = None
 
-    def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
-        """Runs one subgraph and records it."""
-        super().run(subgraph, inputs, outputs)
-        if self.record is not None:
-            self.record.inputs[subgraph] = {n: a.copy() for n, a in inputs.items()}
-            self.record.outputs[subgraph] = {n: a.copy() for n, a in outputs.items()}
+    def bind(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> Callable[[], None]:
+        """One subgraph on fixed arrays; each run of it is recorded."""
+        run = super().bind(subgraph, inputs, outputs)
+
+        def recorded() -> None:
+            run()
+            if self.record is not None:
+                self.record.inputs[subgraph] = {n: a.copy() for n, a in inputs.items()}
+                self.record.outputs[subgraph] = {n: a.copy() for n, a in outputs.items()}
+
+        return recorded
 
 
 def record_run(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keeprt.engine.cli import build, demo, doctor, export, inspect, restore
+from keeprt.engine.cli import build, demo, doctor, export, inspect, restore, verify
 from keeprt.engine.cli.console import console
 from keeprt.engine.errors import KeeprtError
 
@@ -29,6 +29,7 @@ app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.command("inspect")(inspect.inspect)
 app.command("restore")(restore.restore)
+app.command("verify")(verify.verify)
 
 
 def _print_version(wanted: bool) -> None:
