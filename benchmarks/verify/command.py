@@ -33,6 +33,7 @@ class Request:
     source: FaceSource
     frames: int
     samples: int
+    control: bool
     weights: str | None
     mode: str
     window: int
@@ -93,6 +94,7 @@ def measure(prepared: Prepared, on_frame: Callable[[], None] = lambda: None) -> 
         window=request.window,
         chunk=request.chunk if request.mode == "clip" else None,
         samples=spread(request.samples, request.frames),
+        control=request.control,
         watchers=watchers,
     )
     verification.run(request.source.faces(request.frames, prepared.bundle.face_size))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.precision_runs import FrameRecord, end_point_error
+from keeprt.benchmarks.precision_runs import end_point_error
 from keeprt.benchmarks.verify.reference import ReferenceFrame
-from keeprt.engine.state import FaceState
 from keeprt.kernels.warp_by_flow import upsample_flow
 
 Array = NDArray[Any]
@@ -97,21 +97,24 @@ def code_error(codes: Array, exact: Array, margin: Array, logits_std: float) -> 
 
 
 def frame_error(
-    record: FrameRecord, after: FaceState, reference: ReferenceFrame, since_same_state: int
+    outputs: Mapping[str, Mapping[str, Array]],
+    after: Mapping[str, Array],
+    reference: ReferenceFrame,
+    since_same_state: int,
 ) -> FrameError:
-    """A frame of the runtime, and the state it left, against the reference's."""
-    ours, theirs = record.outputs["decoder"], reference.outputs["decoder"]
+    """A frame by its subgraphs' outputs and the state it left, against the reference's."""
+    ours, theirs = outputs["decoder"], reference.outputs["decoder"]
     face = tensor_error(ours["restored"], theirs["restored"])
     flow = None
-    if "flow_matching" in reference.outputs and "flow_matching" in record.outputs:
-        flow = end_point_error(_flow(record.outputs), _flow(reference.outputs))
+    if "flow_matching" in reference.outputs and "flow_matching" in outputs:
+        flow = end_point_error(_flow(outputs), _flow(reference.outputs))
     return FrameError(
         max_abs=face.max_abs,
         relative_l2=face.relative_l2,
         psnr_db=psnr_db(ours["restored"], theirs["restored"]),
         codes=code_error(ours["codes"], theirs["codes"], theirs["margin"], reference.logits_std),
         state={
-            name: tensor_error(after.arrays[name][: len(exact)], exact).relative_l2
+            name: tensor_error(after[name][: len(exact)], exact).relative_l2
             for name, exact in reference.after.items()
         },
         flow_px=flow,
@@ -119,6 +122,6 @@ def frame_error(
     )
 
 
-def _flow(outputs: dict[str, dict[str, Array]]) -> Array:
+def _flow(outputs: Mapping[str, Mapping[str, Array]]) -> Array:
     matching = outputs["flow_matching"]
     return upsample_flow(matching["flow"].astype(np.float32), matching["mask"].astype(np.float32))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,14 @@ class SteppedReference:
                     yield self._streamed(picture)
         finally:
             hook.remove()
+
+    def disturb(self, relative: Mapping[str, float], seed: int = 0) -> None:
+        """Adds noise to what the next frame reads of this one, of relative L2 size by name."""
+        random = torch.Generator().manual_seed(seed)
+        for name, tensor in self._state.items():
+            if math.isfinite(size := relative.get(name, 0.0)):
+                noise = torch.randn(tensor.shape, generator=random)
+                self._state[name] = tensor + noise * (size * tensor.norm() / noise.norm())
 
     def _streamed(self, picture: Picture) -> ReferenceFrame:
         frame, observed = self._observe(picture)

@@ -21,7 +21,8 @@ FORMAT_VERSION = 1
 class FrameRow:
     """One frame. `free`: each side goes on from its own past. `synced`: the same, but wherever
     codes flipped the reference's state was taken over afterwards; the same object as `free` until
-    the first flip. `forced`: at sampled frames, from the reference's state."""
+    the first flip. `forced`: at sampled frames, from the reference's state. `control`: the
+    reference against itself, disturbed once."""
 
     frame: int
     face_sha256: str
@@ -30,6 +31,7 @@ class FrameRow:
     free: FrameError
     synced: FrameError
     forced: FrameError | None = None
+    control: FrameError | None = None
 
 
 @dataclass
@@ -102,8 +104,10 @@ def _result_from(content: dict[str, Any]) -> Result:
 
 def _row_from(row: dict[str, Any]) -> FrameRow:
     errors = {key: _frame_error_from(row[key]) for key in ("free", "synced")}
-    forced = _frame_error_from(row["forced"]) if row["forced"] else None
-    return FrameRow(**{**row, **errors, "forced": forced})
+    extra = {
+        key: _frame_error_from(row[key]) if row[key] else None for key in ("forced", "control")
+    }
+    return FrameRow(**{**row, **errors, **extra})
 
 
 def _frame_error_from(content: dict[str, Any]) -> FrameError:

@@ -58,7 +58,9 @@ class Verification:
 
     `samples` are the frames at which every subgraph is fed with the reference's activations and
     the frame is restored from the reference's state. What is measured goes to `result` at once.
-    `worst_inputs` keeps, of every subgraph, the sampled inputs on which it did worst.
+    With `control` the reference runs a second time, its state disturbed once, after the first
+    frame, by noise of the size of the runtime's errors there: what then grows is the network's own
+    doing. `worst_inputs` keeps, of every subgraph, the sampled inputs on which it did worst.
     """
 
     bundle: Bundle
@@ -68,6 +70,7 @@ class Verification:
     window: int
     chunk: int | None
     samples: frozenset[int]
+    control: bool = False
     watchers: Watchers = field(default_factory=Watchers)
     worst_inputs: dict[str, tuple[float, Inputs]] = field(default_factory=dict)
 
@@ -77,21 +80,29 @@ class Verification:
         self._free = _Side(self._engine.new_state())
         self._synced: _Side | None = None
         self._scratch = self._engine.new_state()
-        reference = SteppedReference(self.network, self.window if self.chunk is None else None)
+        window = self.window if self.chunk is None else None
+        reference = SteppedReference(self.network, window)
+        self._control = SteppedReference(self.network, window) if self.control else None
         remaining, number = iter(faces), 0
         while pictures := list(islice(remaining, self.chunk or 1)):
             with self._timed("runtime"):
                 self._engine.show(pictures)
             frames = reference.restore(pictures)
+            disturbed = self._control.restore(pictures) if self._control else None
             for index in range(len(pictures)):
                 with self._timed("reference"):
                     frame = next(frames)
-                self._measure(number, index, frame)
+                again = None
+                if disturbed is not None:
+                    with self._timed("control"):
+                        again = next(disturbed)
+                self._measure(number, index, frame, again)
                 number += 1
-            next(frames, None)  # lets the reference end its chunk
         self.result.complete = True
 
-    def _measure(self, number: int, index: int, reference: ReferenceFrame) -> None:
+    def _measure(
+        self, number: int, index: int, reference: ReferenceFrame, again: ReferenceFrame | None
+    ) -> None:
         if not reference.frames_before:
             self._free, self._synced = _Side(self._free.state.reset()), None
         picture, free = self._advance(self._free, index, reference)
@@ -115,6 +126,7 @@ class Verification:
             free=free,
             synced=synced,
             forced=forced,
+            control=self._compare_control(reference, again, free) if again else None,
         )
         self.result.frames.append(row)
         self.watchers.on_frame()
@@ -125,7 +137,7 @@ class Verification:
         with self._timed("runtime"):
             picture, record, side.state = self._engine.restore(index, side.state)
         side.since += 1
-        return picture, frame_error(record, side.state, reference, side.since)
+        return picture, frame_error(record.outputs, side.state.arrays, reference, side.since)
 
     def _force(self, index: int, reference: ReferenceFrame) -> FrameError:
         """The frame from the reference's state, whatever the runtime's own past."""
@@ -133,6 +145,14 @@ class Verification:
         _, error = self._advance(side := _Side(self._scratch), index, reference)
         self._scratch = side.state
         return error
+
+    def _compare_control(
+        self, reference: ReferenceFrame, again: ReferenceFrame, free: FrameError
+    ) -> FrameError:
+        since = reference.frames_before + 1
+        if since == 1 and self._control is not None:
+            self._control.disturb(free.state)
+        return frame_error(again.outputs, again.after, reference, since)
 
     def _compare_subgraphs(self, number: int, reference: ReferenceFrame) -> None:
         with self._timed("subgraphs"):

@@ -1,4 +1,4 @@
-"""What a verification is of: bundle, weights, backend, clip; and the errors where one is missing."""
+"""What a verification is of: bundle, weights, backend, clip; errors where one is missing."""
 
 from __future__ import annotations
 

@@ -25,6 +25,14 @@ def verify(
         int,
         typer.Option(help="Frames among them at which every subgraph is compared by itself."),
     ] = 10,
+    control: Annotated[
+        bool,
+        typer.Option(
+            "--control",
+            help="Also run the reference against itself, disturbed once by the runtime's error "
+            "at the first frame: shows what the network itself makes of rounding.",
+        ),
+    ] = False,
     weights: Annotated[
         str | None,
         typer.Option(help="The reference's weights. Default: those that the bundle names."),
@@ -62,6 +70,7 @@ def verify(
         source=module.FaceSource(clip, aligned, detector),
         frames=frames,
         samples=samples,
+        control=control,
         weights=weights,
         mode=mode,
         window=window,
