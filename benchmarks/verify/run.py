@@ -40,7 +40,7 @@ class FramePictures:
 class Watchers:
     """Who wants to hear: of each measured frame, and of pictures worth keeping."""
 
-    on_frame: Callable[[], None] = lambda: None
+    on_frame: Callable[[FrameRow], None] = lambda row: None
     on_pictures: Callable[[FramePictures], None] = lambda pictures: None
 
 
@@ -129,7 +129,7 @@ class Verification:
             control=self._compare_control(reference, again, free) if again else None,
         )
         self.result.frames.append(row)
-        self.watchers.on_frame()
+        self.watchers.on_frame(row)
 
     def _advance(
         self, side: _Side, index: int, reference: ReferenceFrame
