@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +40,18 @@ def write_page(
 ) -> None:
     """Writes one self-contained HTML file. Raises MediaError or UsageError."""
     sections = [
-        r.Section("Criteria", list(_criteria(verdict, result))),
-        r.Section("Each subgraph", [_outputs(result)], intro="On the reference's own activations."),
         r.Section("From frame to frame", list(_frames(result, limits))),
         r.Section("Flipped codes", list(_flips(result, limits))),
+        r.Section("Each subgraph", [_outputs(result)], intro="On the reference's own activations."),
+        r.Section("All criteria", [_criteria(verdict.criteria)]),
     ]
+    if verdict.failed:
+        notes = [r.Text(str(entry["statement"]), tone="note") for entry in result.bisected]
+        failed = r.Section("What does not hold", [_criteria(verdict.failed), *notes])
+        sections.insert(0, failed)
     kept = [found for n in result.pictures if pictures and (found := pictures.load(n))]
     if kept:
-        sections.append(r.Section("Pictures", list(_pictures(kept, result))))
+        sections.insert(-2, r.Section("Pictures", list(_pictures(kept))))
     page = r.Report(
         "Accuracy against the PyTorch reference",
         sections,
@@ -92,15 +96,13 @@ def _highlights(result: Result) -> r.Highlights:
     return r.Highlights(shown)
 
 
-def _criteria(verdict: Verdict, result: Result) -> Iterator[r.Block]:
-    for entry in result.bisected:
-        yield r.Text(str(entry["statement"]), tone="note")
-    rows = [_criterion(criterion) for criterion in sorted(verdict.criteria, key=_bad_first)]
-    yield r.Table(["criterion", "measure", "value", "limit", "holds"], rows)
+def _criteria(criteria: Sequence[Criterion]) -> r.Block:
+    columns: list[str | r.Column] = ["criterion", "measure", *_numeric("value", "limit"), "holds"]
+    return r.Table(columns, [_criterion(criterion) for criterion in criteria])
 
 
-def _bad_first(criterion: Criterion) -> int:
-    return {False: 0, None: 1, True: 2}[criterion.passed]
+def _numeric(*names: str) -> list[r.Column]:
+    return [r.Column(name, numeric=True) for name in names]
 
 
 def _criterion(criterion: Criterion) -> list[r.Cell | str]:
@@ -123,8 +125,8 @@ def _figure(value: float) -> str:
 
 
 def _outputs(result: Result) -> r.Block:
-    columns = ["output", "samples", "mean rel. L2", "largest rel. L2", "largest absolute",
-               "1 - cosine", "equal codes", "gap of flips / std"]  # fmt: skip
+    figures = ("samples", "mean rel. L2", "largest rel. L2", "largest abs.", "1 - cosine",
+               "equal codes", "gap of flips / std")  # fmt: skip
     rows = []
     for row in output_rows(result):
         cosine = None if row.cosine is None else max(0.0, 1 - row.cosine)
@@ -133,14 +135,14 @@ def _outputs(result: Result) -> r.Block:
         equal = None if row.equal_codes is None else f"{row.equal_codes:.3%}"
         gap = None if row.largest_gap is None else f"{row.largest_gap:.1e}"
         rows.append([row.name, row.samples, *cells, equal, gap])
-    return r.Table(columns, rows)
+    return r.Table(["output", *_numeric(*figures)], rows)
 
 
 def _frames(result: Result, limits: Thresholds) -> Iterator[r.Block]:
-    columns = ["run", "frames", "equal codes", "flips", "frames without flips",
-               "lowest PSNR dB there", "largest rel. L2 there", "flow px"]  # fmt: skip
+    figures = ("frames", "equal codes", "flips", "frames without flips", "lowest PSNR dB there",
+               "largest rel. L2 there", "flow px")  # fmt: skip
     yield r.Table(
-        columns,
+        ["run", *_numeric(*figures)],
         [
             [
                 r.Cell(row.name, note=MEANINGS[row.name]),
@@ -214,7 +216,7 @@ def _flips(result: Result, limits: Thresholds) -> Iterator[r.Block]:
     )
 
 
-def _pictures(kept: list[FramePictures], result: Result) -> Iterator[r.Block]:
+def _pictures(kept: list[FramePictures]) -> Iterator[r.Block]:
     step = max(1, math.ceil(len(kept) / SHOWN_FRAMES))
     shown = [*kept[: step * (SHOWN_FRAMES - 1) : step], kept[-1]] if len(kept) > 1 else kept
     yield r.Slider(
@@ -232,7 +234,6 @@ def _pictures(kept: list[FramePictures], result: Result) -> Iterator[r.Block]:
     yield r.Pictures(
         [
             r.Labelled(worst.input, "input"),
-            r.Labelled(worst.reference, "reference"),
             r.Labelled(worst.ours, "this bundle"),
             r.Labelled(_amplified(worst, factor), f"difference times {factor}"),
         ],
@@ -242,8 +243,8 @@ def _pictures(kept: list[FramePictures], result: Result) -> Iterator[r.Block]:
 
 
 def _difference(pictures: FramePictures) -> Array:
-    return np.abs(pictures.reference.astype(np.int16) - pictures.ours)
+    return np.asarray(np.abs(pictures.reference.astype(np.int16) - pictures.ours))
 
 
 def _amplified(pictures: FramePictures, factor: int) -> Picture:
-    return np.clip(_difference(pictures) * factor, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(_difference(pictures) * factor, 0, 255), np.uint8)

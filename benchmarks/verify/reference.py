@@ -97,7 +97,8 @@ class SteppedReference:
             window = torch.stack([*past, latent], dim=1)
             selected = torch.tensor([window.shape[1] - 1])
             observed["gain"] = self._run(frame, "gain_net", window, selected)["gains"][:, 0]
-        self._latents.append(latent)
+        if self._kalman:
+            self._latents.append(latent)
         if len(self._latents) > (self._window or 0):
             del self._latents[1]
         return self._correct(frame, observed)

@@ -159,11 +159,7 @@ class Verification:
             errors = subgraph_errors(self.bundle, self.backend, number, reference)
         self.result.outputs += errors
         for name in reference.outputs:
-            worst = max(
-                error.error.relative_l2 if error.error else float(bool(error.codes.flips))
-                for error in errors
-                if error.subgraph == name and (error.error or error.codes)
-            )
+            worst = max(error.size for error in errors if error.subgraph == name)
             if worst > self.worst_inputs.get(name, (-math.inf, {}))[0]:
                 self.worst_inputs[name] = (worst, reference.inputs[name])
 

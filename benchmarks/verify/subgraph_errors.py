@@ -35,6 +35,13 @@ class OutputError:
     codes: CodeError | None
     same_codes: bool = True
 
+    @property
+    def size(self) -> float:
+        """Relative L2, of codes the number of flips: by which the worst sample is found."""
+        if self.error is not None:
+            return self.error.relative_l2
+        return float(self.codes.flips) if self.codes else 0.0
+
 
 def subgraph_errors(
     bundle: Bundle, backend: OnnxRuntimeBackend, frame: int, reference: ReferenceFrame

@@ -60,7 +60,7 @@ def reference_of(
 
 def configuration_of(bundle: Bundle) -> KeepConfig:
     """The network's configuration as the manifest has it. Raises BundleError."""
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in bundle.manifest.configuration.items()
     }

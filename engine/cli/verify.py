@@ -109,7 +109,8 @@ def verify(
         if earlier is not None:
             if bisect:
                 raise UsageError("--bisect needs the bundle and its activations: leave --from out")
-            _finish(module, *module.reopen(earlier, outputs), outputs)
+            result, limits, before = module.reopen(earlier, outputs)
+            _finish(module, result, limits, before, outputs)
             return
         request = module.Request(
             bundle=bundle,
