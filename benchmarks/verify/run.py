@@ -178,5 +178,6 @@ class Verification:
 
 
 def spread(samples: int, frames: int) -> frozenset[int]:
-    """So many frame numbers, evenly spread over the run, its ends among them."""
-    return frozenset(int(n) for n in np.linspace(0, frames - 1, min(samples, frames)).round())
+    """So many frame numbers: the first, and from the second, which is recurrent, on evenly."""
+    rest = np.linspace(1, frames - 1, min(samples, frames) - 1).round()
+    return frozenset({0, *(int(number) for number in rest)})

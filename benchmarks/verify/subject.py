@@ -142,5 +142,5 @@ def check_run(mode: str, window: int, chunk: int, frames: int, samples: int) -> 
         raise UsageError(f"unknown mode {mode!r}; choose 'stream' or 'clip'")
     if window < 2 or chunk < 1:
         raise UsageError("window must be at least 2, chunk at least 1")
-    if frames < 2 or samples < 1:
-        raise UsageError("give at least 2 --frames and 1 --samples: the network is recurrent")
+    if frames < 2 or samples < 2:
+        raise UsageError("give at least 2 --frames and 2 --samples: the network is recurrent")

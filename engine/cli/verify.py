@@ -101,6 +101,12 @@ def verify(
     module = need("keeprt.benchmarks.verify.command", "all")
     with ExitStack() as opened:
         kept = earlier or json_file
+        if kept is not None and kept.is_dir():
+            raise UsageError(
+                f"cannot write {kept}: it is a folder"
+                if json_file
+                else f"{kept} is a folder: --from takes the --json file of a run"
+            )
         folder = kept.with_name(f"{kept.stem}_pictures") if kept else None
         if folder is None and report is not None:
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))

@@ -48,7 +48,7 @@ def verification(bundle: Path, network: Keep, frames: int, **changes) -> Verific
         result=result,
         window=WINDOW,
         chunk=chunk,
-        samples=spread(2, frames),
+        samples=spread(3, frames),
         watchers=changes.pop("watchers", Watchers()),
         **changes,
     )

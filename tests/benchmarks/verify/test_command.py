@@ -13,7 +13,7 @@ from tests.engine.pipeline_clips import astronaut_at, one_face, write_clip
 from tests.networks import WEIGHTS
 
 Command = Callable[..., tuple[int, str, str]]
-RUN = ("--weights", WEIGHTS, "--frames", 3, "--samples", 1, "--window", 4, "--threads", 1)
+RUN = ("--weights", WEIGHTS, "--frames", 3, "--samples", 2, "--window", 4, "--threads", 1)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_crash_keeps_what_was_measured(
     verify: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Verification, "_compare_subgraphs", lambda *_: 1 / 0)
-    code, _, err = verify(*RUN, "--samples", 2, "--json", tmp_path / "r.json")
+    code, _, err = verify(*RUN, "--json", tmp_path / "r.json")
     assert code == 1 and "internal error" in err
     assert not (tmp_path / "r.json").exists()  # nothing was measured: frame 0 is a sample
 
@@ -124,6 +124,7 @@ def test_a_face_in_whole_frames_is_aligned_by_the_projects_own_alignment(
         (("--provider", "quantum"), "quantum"),
         (("--mode", "film"), "unknown mode 'film'"),
         (("--frames", "1"), "at least 2 --frames"),
+        (("--samples", "1"), "2 --samples"),
         (("--baseline", "missing.json"), "no such file: missing.json"),
         (("--thresholds", "missing.json"), "cannot read the thresholds"),
         (("--json", "."), "cannot write ."),

@@ -41,7 +41,7 @@ def test_the_right_bundle_passes(right: Result) -> None:
         *SUBGRAPHS, "synced", "forced", "state",
     }  # fmt: skip
     assert all(c.passed for c in verdict.criteria)
-    assert [row.frame for row in right.frames if row.forced] == [0, 11]
+    assert [row.frame for row in right.frames if row.forced] == [0, 1, 11]
     assert 0 < right.frames[-1].free.relative_l2 < 1e-4
     assert 0 < right.frames[-1].control.relative_l2 < 1e-4
 
@@ -152,7 +152,8 @@ def test_gaps_are_those_of_the_flipped_codes() -> None:
 
 
 def test_samples_are_spread_over_the_run() -> None:
-    assert spread(3, 11) == {0, 5, 10}
+    assert spread(4, 12) == {0, 1, 6, 11}
+    assert spread(2, 12) == {0, 1}
     assert spread(10, 4) == {0, 1, 2, 3}
 
 
