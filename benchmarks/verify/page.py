@@ -97,7 +97,7 @@ def _highlights(result: Result) -> r.Highlights:
 
 
 def _criteria(criteria: Sequence[Criterion]) -> r.Block:
-    columns: list[str | r.Column] = ["criterion", "measure", *_numeric("value", "limit"), "holds"]
+    columns: list[str | r.Column] = ["criterion", "measure", *_numeric("value"), "limit", "holds"]
     return r.Table(columns, [_criterion(criterion) for criterion in criteria])
 
 
@@ -125,22 +125,19 @@ def _figure(value: float) -> str:
 
 
 def _outputs(result: Result) -> r.Block:
-    figures = ("samples", "mean rel. L2", "largest rel. L2", "largest abs.", "1 - cosine",
-               "equal codes", "gap of flips / std")  # fmt: skip
+    figures = ("samples", "mean rel. L2", "largest", "max abs.", "1 - cosine", "equal codes")
     rows = []
     for row in output_rows(result):
         cosine = None if row.cosine is None else max(0.0, 1 - row.cosine)
         values = (row.mean_l2, row.worst_l2, row.max_abs, cosine)
         cells = [None if value is None else f"{value:.1e}" for value in values]
         equal = None if row.equal_codes is None else f"{row.equal_codes:.3%}"
-        gap = None if row.largest_gap is None else f"{row.largest_gap:.1e}"
-        rows.append([row.name, row.samples, *cells, equal, gap])
+        rows.append([row.name, row.samples, *cells, equal])
     return r.Table(["output", *_numeric(*figures)], rows)
 
 
 def _frames(result: Result, limits: Thresholds) -> Iterator[r.Block]:
-    figures = ("frames", "equal codes", "flips", "frames without flips", "lowest PSNR dB there",
-               "largest rel. L2 there", "flow px")  # fmt: skip
+    figures = ("frames", "equal codes", "flips", "no flip in", "PSNR dB", "rel. L2", "flow px")
     yield r.Table(
         ["run", *_numeric(*figures)],
         [
@@ -156,6 +153,8 @@ def _frames(result: Result, limits: Thresholds) -> Iterator[r.Block]:
             ]
             for row in run_rows(result)
         ],
+        caption="PSNR (lowest) and relative L2 (largest) of frames in which no code flips; flow: "
+        "largest median length of a frame's difference.",
     )
     runs = {name: RUNS[name] for name in ("free", "synced", "control")}
     lines = [line for name, of in runs.items() if (line := _line(name, result.frames, of))]
@@ -197,6 +196,9 @@ def _line(
 
 
 def _flips(result: Result, limits: Thresholds) -> Iterator[r.Block]:
+    if not any(row.free.codes.flips for row in result.frames):
+        yield r.Text(f"No code flips in {len(result.frames)} frames.")
+        return
     runs = {name: [RUNS[name](row) for row in result.frames] for name in ("free", "synced")}
     yield r.timeline(
         {n: [e.codes.flips if e else math.nan for e in errors] for n, errors in runs.items()},
@@ -204,9 +206,6 @@ def _flips(result: Result, limits: Thresholds) -> Iterator[r.Block]:
         title="Codes that differ, by frame",
     )
     gaps = [gap for row in result.frames for gap in row.synced.codes.gaps]
-    if not gaps:
-        yield r.Text("No code flips while both sides stand at the same state.")
-        return
     yield r.Histogram(
         gaps,
         "std of logits",
@@ -217,8 +216,8 @@ def _flips(result: Result, limits: Thresholds) -> Iterator[r.Block]:
 
 
 def _pictures(kept: list[FramePictures]) -> Iterator[r.Block]:
-    step = max(1, math.ceil(len(kept) / SHOWN_FRAMES))
-    shown = [*kept[: step * (SHOWN_FRAMES - 1) : step], kept[-1]] if len(kept) > 1 else kept
+    places = np.linspace(0, len(kept) - 1, min(SHOWN_FRAMES, len(kept))).round().astype(int)
+    shown = [kept[place] for place in places]
     yield r.Slider(
         [r.Pair(p.reference, p.ours, f"frame {p.frame}") for p in shown],
         labels=("PyTorch reference", "this bundle (synced run)"),

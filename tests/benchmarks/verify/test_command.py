@@ -72,31 +72,27 @@ def test_a_wrong_bundle_fails_and_its_layer_is_named(
     assert json.loads((tmp_path / "r.json").read_text())["bisected"][0]["node"] == node
 
 
-def test_an_interrupted_run_keeps_what_was_measured(
-    verify: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_run_that_ends_early_keeps_what_was_measured(
+    error: type[BaseException], verify: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure = Verification._measure
 
-    def interrupted(self: Verification, number: int, *rest: object) -> None:
+    def ending(self: Verification, number: int, *rest: object) -> None:
         if number == 2:
-            raise KeyboardInterrupt
+            raise error("at frame 2")
         measure(self, number, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Verification, "_measure", interrupted)
-    code, out, _ = verify(*RUN, "--json", tmp_path / "r.json")
+    monkeypatch.setattr(Verification, "_measure", ending)
+    code, out, err = verify(*RUN, "--json", tmp_path / "r.json")
     content = json.loads((tmp_path / "r.json").read_text())
-    assert code == 130 and "incomplete: 2 of 3 frames" in out
-    assert not content["complete"] and not content["verdict"]["passed"]
+    assert not content["complete"]
     assert [row["frame"] for row in content["frames"]] == [0, 1]
-
-
-def test_a_crash_keeps_what_was_measured(
-    verify: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Verification, "_compare_subgraphs", lambda *_: 1 / 0)
-    code, _, err = verify(*RUN, "--json", tmp_path / "r.json")
-    assert code == 1 and "internal error" in err
-    assert not (tmp_path / "r.json").exists()  # nothing was measured: frame 0 is a sample
+    if error is KeyboardInterrupt:
+        assert code == 130 and "incomplete: 2 of 3 frames" in out
+        assert not content["verdict"]["passed"]
+    else:
+        assert code == 1 and "internal error: RuntimeError" in err
 
 
 def test_a_face_in_whole_frames_is_aligned_by_the_projects_own_alignment(

@@ -9,18 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keeprt.benchmarks.precision_runs import Recorder
 from keeprt.benchmarks.verify.bisect import bisect
 from keeprt.benchmarks.verify.drift import trend
-from keeprt.benchmarks.verify.errors import CodeError, code_error, psnr_db, tensor_error
+from keeprt.benchmarks.verify.errors import (
+    CodeError,
+    TensorError,
+    code_error,
+    psnr_db,
+    tensor_error,
+)
 from keeprt.benchmarks.verify.judge import judge
+from keeprt.benchmarks.verify.reference import SteppedReference
 from keeprt.benchmarks.verify.result import Result
 from keeprt.benchmarks.verify.run import spread
+from keeprt.benchmarks.verify.subgraph_errors import subgraph_errors
 from keeprt.benchmarks.verify.tables import drift_sentences
 from keeprt.benchmarks.verify.thresholds import load_thresholds
 from keeprt.engine.bundle import load_bundle
 from keeprt.export.model import Keep
 from keeprt.export.precision_copy import convert_bundle
 from keeprt.export.precision_islands import ISLANDS
+from tests.networks import faces
 
 from .conftest import measured, verification
 
@@ -160,3 +170,28 @@ def test_samples_are_spread_over_the_run() -> None:
 def test_subjects_name_mode_and_clip(tiny: Keep, tiny_bundle: Path) -> None:
     subject = verification(tiny_bundle, tiny, 4).result.subject
     assert subject["mode"] == "stream" and subject["window"] == 4 and "chunk" not in subject
+
+
+def test_a_flip_excuses_what_the_generator_makes_of_it(
+    tiny: Keep, tiny_bundle: Path, right: Result
+) -> None:
+    (frame,) = SteppedReference(tiny, 4).restore(faces(1))
+    codes = frame.outputs["decoder"]["codes"].copy()
+    codes[0, 5] ^= 1
+    frame.outputs["decoder"]["codes"] = codes
+    bundle = load_bundle(tiny_bundle)
+    errors = subgraph_errors(bundle, Recorder(bundle, threads=1), 0, frame)
+    assert {e.subgraph for e in errors if not e.same_codes} == {"decoder"}
+
+    def with_restored_off(same_codes: bool) -> Result:
+        huge = TensorError(1.0, 0.5, 0.9)
+        outputs = [
+            replace(o, error=huge, same_codes=same_codes)
+            if o.output == "restored" and o.frame == 1
+            else o
+            for o in right.outputs
+        ]
+        return replace(right, outputs=outputs)
+
+    assert failed(with_restored_off(False)) == set()
+    assert failed(with_restored_off(True)) == {"decoder"}
