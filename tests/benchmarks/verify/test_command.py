@@ -65,10 +65,10 @@ def _thresholds() -> str:
 def test_a_wrong_bundle_fails_and_its_layer_is_named(
     keeprt: Command, broken: Callable[[str], tuple[Path, str]], tmp_path: Path
 ) -> None:
-    folder, node = broken("hq_encoder")
+    folder, node = broken("flow_features")
     code, out, _ = keeprt("verify", folder, *RUN, "--bisect", "--json", tmp_path / "r.json")
     assert code == 1
-    assert f"hq_encoder: the first layer that departs is {node} " in " ".join(out.split())
+    assert f"flow_features: the first layer that departs is {node} " in " ".join(out.split())
     assert json.loads((tmp_path / "r.json").read_text())["bisected"][0]["node"] == node
 
 

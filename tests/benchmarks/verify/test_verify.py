@@ -63,6 +63,7 @@ def test_clip_mode_begins_anew_with_each_chunk(tiny: Keep, tiny_bundle: Path) ->
     assert judge(result, FP32).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["without_kalman", "without_cfa"])
 def test_ablated_networks(kind: str, request: pytest.FixtureRequest) -> None:
     network = request.getfixturevalue(f"tiny_{kind}")
