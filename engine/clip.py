@@ -30,23 +30,33 @@ class ChunkRestorer:
         self, chunk: Sequence[Picture], state: FaceState
     ) -> Iterator[tuple[Picture, FaceState]]:
         """Restored frames, each with the state after it; a state of 0 frames starts anew."""
-        frame = self._frame
+        self.observe(chunk, going_on=state.frames > 0)
+        for index in range(len(chunk)):
+            picture, state = self.restore_frame(index, state)
+            yield picture, state
+
+    def observe(self, chunk: Sequence[Picture], going_on: bool = False) -> None:
+        """First pass: what the frames show by themselves, and the gains that see all of them.
+
+        `going_on` lets the gains see the last frame of the chunk before, too.
+        """
         for index, picture in enumerate(chunk):
             self._point(index)
-            frame.set_outside([], [picture])
-            frame.run("observe", frame.graph.observe)
-        self._gains(len(chunk), before=int(state.frames > 0))
+            self._frame.set_outside([], [picture])
+            self._frame.run("observe", self._frame.graph.observe)
+        self._gains(len(chunk), before=int(going_on))
         self._last_latent[:] = self._store["latent"][len(chunk) - 1]
 
-        for index in range(len(chunk)):
-            self._point(index)
-            frame.set_outside([state])
-            going_on = state.frames > 0
-            frame.run(going_on, partial(frame.graph.chunk_frame, going_on))
-            if frame.bundle.has_kalman:
-                state.push(self._store["latent"][index])
-            state = state.advanced(state.frames + 1)
-            yield frame.results(1)[0], state
+    def restore_frame(self, index: int, state: FaceState) -> tuple[Picture, FaceState]:
+        """Second pass: one frame of the chunk observed last; spends the state before it."""
+        frame = self._frame
+        self._point(index)
+        frame.set_outside([state])
+        going_on = state.frames > 0
+        frame.run(going_on, partial(frame.graph.chunk_frame, going_on))
+        if frame.bundle.has_kalman:
+            state.push(self._store["latent"][index])
+        return frame.results(1)[0], state.advanced(state.frames + 1)
 
     def _point(self, index: int) -> None:
         """Lets "chunk.*" be the place of one frame of the chunk."""

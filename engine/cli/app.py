@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from keeprt.engine.cli import bench, build, demo, doctor, evaluate, export, inspect, restore
+from keeprt.engine.cli import (
+    bench,
+    build,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    inspect,
+    restore,
+    verify,
+)
 from keeprt.engine.cli.console import console
 from keeprt.engine.errors import KeeprtError
 
@@ -31,6 +41,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("inspect")(inspect.inspect)
 app.command("restore")(restore.restore)
+app.command("verify")(verify.verify)
 
 
 def _print_version(wanted: bool) -> None:

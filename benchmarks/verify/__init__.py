@@ -1,0 +1,1 @@
+"""Accuracy of a bundle under a backend, held against the PyTorch reference."""

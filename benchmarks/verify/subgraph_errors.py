@@ -1,0 +1,84 @@
+"""Each subgraph of a bundle on the reference's own activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keeprt.benchmarks.verify.errors import (
+    Array,
+    CodeError,
+    TensorError,
+    code_error,
+    tensor_error,
+)
+from keeprt.benchmarks.verify.reference import ReferenceFrame
+from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend, numpy_dtype
+from keeprt.engine.bundle import Bundle
+
+CODES = "codes"
+
+
+@dataclass(frozen=True)
+class OutputError:
+    """One output of one subgraph at one frame; of codebook indices `codes`, else `error`.
+
+    `same_codes` is false where some code of the run flipped: what the generator makes of other
+    codes tells nothing about its arithmetic.
+    """
+
+    frame: int
+    subgraph: str
+    output: str
+    error: TensorError | None
+    codes: CodeError | None
+    same_codes: bool = True
+
+    @property
+    def size(self) -> float:
+        """Relative L2, of codes the number of flips: by which the worst sample is found."""
+        if self.error is not None:
+            return self.error.relative_l2
+        return float(self.codes.flips) if self.codes else 0.0
+
+
+def subgraph_errors(
+    bundle: Bundle, backend: OnnxRuntimeBackend, frame: int, reference: ReferenceFrame
+) -> list[OutputError]:
+    """All outputs of all subgraphs that the reference ran at this frame."""
+    errors = []
+    for name, exact in reference.outputs.items():
+        found = run_subgraph(bundle, backend, name, reference.inputs[name], exact)
+        codes = None
+        if CODES in exact:
+            codes = code_error(found[CODES], exact[CODES], exact["margin"], reference.logits_std)
+        same = codes is None or not codes.flips
+        for output, value in exact.items():
+            if output == CODES:
+                errors.append(OutputError(frame, name, output, None, codes, same))
+            else:
+                error = tensor_error(found[output], value)
+                errors.append(OutputError(frame, name, output, error, None, same))
+    return errors
+
+
+def run_subgraph(
+    bundle: Bundle,
+    backend: OnnxRuntimeBackend,
+    name: str,
+    inputs: dict[str, Array],
+    like: dict[str, Array],
+) -> dict[str, Array]:
+    """Outputs of one subgraph, of the shapes of `like`, on inputs cast to its border's types."""
+    spec = bundle.subgraphs[name]
+    given = {
+        tensor.name: np.ascontiguousarray(inputs[tensor.name], numpy_dtype(tensor.dtype))
+        for tensor in spec.inputs
+    }
+    outputs = {
+        tensor.name: np.empty(like[tensor.name].shape, numpy_dtype(tensor.dtype))
+        for tensor in spec.outputs
+    }
+    backend.run(name, given, outputs)
+    return outputs
