@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from keeprt.engine.backends.onnxruntime import Arrays, OnnxRuntimeBackend
 from keeprt.engine.bundle import Bundle
+from keeprt.engine.cpu_device import Backend
 from keeprt.engine.pixels import Picture
 from keeprt.engine.restorer import Restorer
 from keeprt.engine.state import FaceState
@@ -36,14 +37,17 @@ class FrameRecord:
         return upsample_flow(matching["flow"], matching["mask"])
 
 
-class Recorder(OnnxRuntimeBackend):
-    """ONNX Runtime that keeps copies of all it reads and writes in `record`."""
+class Recorder:
+    """A library on host memory that keeps copies of all it reads and writes in `record`."""
 
     record: FrameRecord | None = None
 
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
     def bind(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> Callable[[], None]:
         """Binds one subgraph so that each call of it is recorded."""
-        run = super().bind(subgraph, inputs, outputs)
+        run = self._backend.bind(subgraph, inputs, outputs)
 
         def run_and_record() -> None:
             run()
@@ -59,7 +63,7 @@ def record_run(
     bundle: Bundle, pictures: list[Picture], threads: int | None = None
 ) -> list[FrameRecord]:
     """Streams a clip through a bundle; about 60 MB a frame at full size."""
-    backend = Recorder(bundle, threads=threads)
+    backend = Recorder(OnnxRuntimeBackend(bundle, threads=threads))
     restorer = Restorer(bundle, backend)
     state, records = restorer.new_state(), []
     for picture in pictures:
@@ -84,9 +88,7 @@ def compare_subgraphs(
     return {name: (float(np.mean(found)), max(found)) for name, found in errors.items()}
 
 
-def run_on(
-    bundle: Bundle, backend: OnnxRuntimeBackend, name: str, record: FrameRecord
-) -> dict[str, Array]:
+def run_on(bundle: Bundle, backend: Backend, name: str, record: FrameRecord) -> dict[str, Array]:
     """Outputs of a subgraph on a record's inputs, cast to what the bundle's border asks for."""
     spec = bundle.subgraphs[name]
     inputs = {
@@ -97,7 +99,7 @@ def run_on(
         tensor.name: np.empty(record.outputs[name][tensor.name].shape, tensor.dtype)
         for tensor in spec.outputs
     }
-    backend.run(name, inputs, outputs)
+    backend.bind(name, inputs, outputs)()
     return outputs
 
 
@@ -146,7 +148,7 @@ def compare_runs(
     threads: int | None = None,
 ) -> Comparison:
     """Restores the recurrent frames with another precision of the same network."""
-    backend = Recorder(bundle, threads=threads)
+    backend = Recorder(OnnxRuntimeBackend(bundle, threads=threads))
     restorer = Restorer(bundle, backend)
     state, rows = records[1].before.snapshot(), []
     for index in range(1, len(records)):

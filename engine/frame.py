@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.buffers import Array, BufferTable
 from keeprt.engine.bundle import Bundle
-from keeprt.engine.cpu_device import CpuDevice, Run
+from keeprt.engine.cpu_device import Backend, CpuDevice, Run
 from keeprt.engine.frame_graph import FrameGraph
 from keeprt.engine.operations import Operation
 from keeprt.engine.pixels import Picture, check_face
@@ -30,7 +29,7 @@ class Frame:
     def __init__(
         self,
         bundle: Bundle,
-        backend: OnnxRuntimeBackend,
+        backend: Backend,
         *,
         faces: int,
         window: int,

@@ -15,6 +15,7 @@ from keeprt.engine.backends.onnxruntime_cuda import OnnxRuntimeEngines
 from keeprt.engine.backends.tensorrt_flavours import FLAVOURS
 from keeprt.engine.buffers import Array
 from keeprt.engine.bundle import Bundle
+from keeprt.engine.cpu_device import Backend
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.frame import Frame
 from keeprt.engine.pixels import Picture
@@ -22,7 +23,7 @@ from keeprt.engine.state import FaceState
 from keeprt.kernels.frame import FrameFormat
 
 BACKENDS = ("onnxruntime", *FLAVOURS)
-Library = OnnxRuntimeBackend | Engines
+Library = Backend | Engines
 
 
 class Frames(Protocol):
@@ -112,8 +113,8 @@ def open_library(
 def open_frames(
     bundle: Bundle, library: Library, place: Place, *, faces: int, window: int, eager: bool
 ) -> Frames:
-    """Frames of stream mode on host memory for ONNX Runtime, else on the card."""
-    if isinstance(library, OnnxRuntimeBackend):
+    """Frames of stream mode on host memory or on the card, where the library works."""
+    if not isinstance(library, Engines):
         if place != Place():
             raise UsageError("a device and a stream are for backends that run on a card")
         return Frame(bundle, library, faces=faces, window=window, eager=eager)
@@ -141,7 +142,7 @@ def open_video_frames(
     eager: bool,
 ) -> VideoFrames:
     """Whole frames of a format; where as `open_frames`."""
-    if isinstance(library, OnnxRuntimeBackend):
+    if not isinstance(library, Engines):
         if place != Place():
             raise UsageError("a device and a stream are for backends that run on a card")
         return Frame(bundle, library, faces=faces, window=window, eager=eager, video=format)

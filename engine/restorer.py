@@ -10,7 +10,7 @@ from typing import Literal, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
+from keeprt.engine.backends.cuda_device import Engines
 from keeprt.engine.bundle import Bundle, load_bundle
 from keeprt.engine.clip import ChunkRestorer
 from keeprt.engine.errors import UsageError
@@ -67,7 +67,7 @@ class Restorer:
                 eager=eager,
             )
             return
-        if not isinstance(backend, OnnxRuntimeBackend):
+        if isinstance(backend, Engines):
             raise UsageError("mode 'clip' runs on backend 'onnxruntime' only; choose 'stream'")
         frame = Frame(bundle, backend, faces=1, window=window, chunk=chunk, eager=eager)
         self._frame, self._chunks = frame, ChunkRestorer(frame, chunk)

@@ -114,7 +114,8 @@ def prepare(request: Request, outputs: Outputs) -> Prepared:
     baseline = load_baseline(outputs.baseline, result) if outputs.baseline else None
     if request.threads:
         torch.set_num_threads(request.threads)
-    backend = open_backend(bundle, request.backend, request.provider, request.threads)
+    window = request.window if request.mode == "stream" else request.chunk + 1
+    backend = open_backend(bundle, request.backend, request.provider, request.threads, window)
     network = reference_of(bundle, request.weights)
     verification = _verification(request, bundle, backend, network, result)
     return Prepared(request, outputs, bundle, network, result, limits, baseline, verification)

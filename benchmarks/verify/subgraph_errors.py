@@ -14,8 +14,9 @@ from keeprt.benchmarks.verify.errors import (
     tensor_error,
 )
 from keeprt.benchmarks.verify.reference import ReferenceFrame
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend, numpy_dtype
+from keeprt.engine.backends.onnxruntime import numpy_dtype
 from keeprt.engine.bundle import Bundle
+from keeprt.engine.cpu_device import Backend
 
 CODES = "codes"
 
@@ -44,7 +45,7 @@ class OutputError:
 
 
 def subgraph_errors(
-    bundle: Bundle, backend: OnnxRuntimeBackend, frame: int, reference: ReferenceFrame
+    bundle: Bundle, backend: Backend, frame: int, reference: ReferenceFrame
 ) -> list[OutputError]:
     """All outputs of all subgraphs that the reference ran at this frame."""
     errors = []
@@ -65,7 +66,7 @@ def subgraph_errors(
 
 def run_subgraph(
     bundle: Bundle,
-    backend: OnnxRuntimeBackend,
+    backend: Backend,
     name: str,
     inputs: dict[str, Array],
     like: dict[str, Array],
@@ -80,5 +81,5 @@ def run_subgraph(
         tensor.name: np.empty(like[tensor.name].shape, numpy_dtype(tensor.dtype))
         for tensor in spec.outputs
     }
-    backend.run(name, given, outputs)
+    backend.bind(name, given, outputs)()
     return outputs

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from keeprt.benchmarks.precision_runs import Recorder
+from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
+from keeprt.engine.backends.tensorrt import TensorRtBackend
+from keeprt.engine.buffers import Array
 from keeprt.engine.bundle import Bundle
 from keeprt.engine.errors import BackendError, BundleError, CheckpointError, UsageError
+from keeprt.engine.opening import BACKENDS
 from keeprt.export.model import Keep, KeepConfig
 from keeprt.export.pipeline import load_network
 
-BACKENDS = ("onnxruntime",)
 # The word for float32 in manifests of the first exporter.
 PRECISION_NAMES = {"float32": "fp32"}
 
@@ -26,11 +30,35 @@ def precision_of(bundle: Bundle) -> str:
     return PRECISION_NAMES.get(found, found)
 
 
-def open_backend(bundle: Bundle, backend: str, provider: str, threads: int | None) -> Recorder:
-    """The backend under test. Raises BackendError for an unknown one."""
+def open_backend(
+    bundle: Bundle, backend: str, provider: str, threads: int | None, window: int
+) -> Recorder:
+    """The backend under test, for gains of at most so many frames.
+
+    Raises BackendError for an unknown one, and for what it needs that this machine has not.
+    """
     if backend not in BACKENDS:
-        raise BackendError(f"unknown backend {backend!r}; there is {', '.join(BACKENDS)}")
-    return Recorder(bundle, provider, threads)
+        raise BackendError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)}")
+    if backend == "onnxruntime":
+        return Recorder(OnnxRuntimeBackend(bundle, provider, threads))
+    plans = TensorRtBackend.for_frames(bundle, backend, faces=1, window=window)
+    return Recorder(PlansOnHost(plans))
+
+
+@dataclass(frozen=True)
+class PlansOnHost:
+    """TensorRT plans on arrays in host memory, copied there and back at each run.
+
+    What is compared is what the plans compute; the frame's list on the card has tests of its own.
+    """
+
+    plans: TensorRtBackend
+
+    def bind(
+        self, subgraph: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> Callable[[], None]:
+        """One subgraph on fixed arrays."""
+        return lambda: self.plans.run(subgraph, inputs, outputs)
 
 
 def reference_of(

@@ -17,6 +17,7 @@ from keeprt.benchmarks.precision_runs import Recorder
 from keeprt.benchmarks.verify.result import Result
 from keeprt.benchmarks.verify.run import Verification, Watchers, spread
 from keeprt.benchmarks.verify.subject import notes_of, subject_of
+from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import MANIFEST, file_sha256, load_bundle
 from keeprt.export.model import Keep
 from tests.engine.cli.conftest import keeprt  # noqa: F401
@@ -43,7 +44,7 @@ def verification(bundle: Path, network: Keep, frames: int, **changes) -> Verific
     result = Result(subject, notes_of(checked, "onnxruntime", "cpu", 1))
     return Verification(
         bundle=checked,
-        backend=Recorder(checked, threads=1),
+        backend=Recorder(OnnxRuntimeBackend(checked, threads=1)),
         network=network,
         result=result,
         window=WINDOW,

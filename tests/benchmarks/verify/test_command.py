@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from keeprt.benchmarks.verify.run import Verification
+from tests import gpu
 from tests.engine.pipeline_clips import astronaut_at, one_face, write_clip
 from tests.networks import WEIGHTS
+
+NO_GPU = pytest.mark.skipif(not gpu.REASON, reason="this machine has a GPU")
 
 Command = Callable[..., tuple[int, str, str]]
 RUN = ("--weights", WEIGHTS, "--frames", 3, "--samples", 2, "--window", 4, "--threads", 1)
@@ -117,6 +120,7 @@ def test_a_face_in_whole_frames_is_aligned_by_the_projects_own_alignment(
         (("--weights", "synthetic:4"), "other weights; the bundle was made of 'synthetic:3'"),
         (("--weights", "missing.pth"), "give its file with --weights"),
         (("--backend", "tensorflow"), "unknown backend 'tensorflow'"),
+        pytest.param(("--backend", "rtx"), "keeprt doctor", marks=NO_GPU),
         (("--provider", "quantum"), "quantum"),
         (("--mode", "film"), "unknown mode 'film'"),
         (("--frames", "1"), "at least 2 --frames"),

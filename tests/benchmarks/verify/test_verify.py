@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keeprt.benchmarks.precision_runs import Recorder
 from keeprt.benchmarks.verify.bisect import bisect
 from keeprt.benchmarks.verify.drift import trend
 from keeprt.benchmarks.verify.errors import (
@@ -26,6 +25,7 @@ from keeprt.benchmarks.verify.run import spread
 from keeprt.benchmarks.verify.subgraph_errors import subgraph_errors
 from keeprt.benchmarks.verify.tables import drift_sentences
 from keeprt.benchmarks.verify.thresholds import load_thresholds
+from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import load_bundle
 from keeprt.export.model import Keep
 from keeprt.export.precision_copy import convert_bundle
@@ -181,7 +181,7 @@ def test_a_flip_excuses_what_the_generator_makes_of_it(
     codes[0, 5] ^= 1
     frame.outputs["decoder"]["codes"] = codes
     bundle = load_bundle(tiny_bundle)
-    errors = subgraph_errors(bundle, Recorder(bundle, threads=1), 0, frame)
+    errors = subgraph_errors(bundle, OnnxRuntimeBackend(bundle, threads=1), 0, frame)
     assert {e.subgraph for e in errors if not e.same_codes} == {"decoder"}
 
     def with_restored_off(same_codes: bool) -> Result:
