@@ -82,3 +82,19 @@ def before_first_flip(
             break
         kept.append(row)
     return kept
+
+
+def carried(rows: Sequence[FrameRow]) -> list[float]:
+    """How much larger the error is for what came from frame to frame, at sampled frames.
+
+    The synced run's relative L2 by that of the same frame restored from the reference's state: 1
+    where the past adds nothing, so that an error that grows comes with the pictures.
+    """
+    return [
+        row.synced.relative_l2 / row.forced.relative_l2
+        for row in rows
+        if row.forced is not None
+        and row.synced.since_same_state > 1
+        and not (row.synced.codes.flips or row.forced.codes.flips)
+        and row.forced.relative_l2 > 0
+    ]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from keeprt.benchmarks.verify.drift import before_first_flip, drift_of
+from keeprt.benchmarks.verify.drift import before_first_flip, carried, drift_of
 from keeprt.benchmarks.verify.errors import FrameError
 from keeprt.benchmarks.verify.judge import Verdict
 from keeprt.benchmarks.verify.result import FrameRow, Result
@@ -131,6 +131,11 @@ def drift_sentences(result: Result) -> Iterator[str]:
             f"synced ({MEANINGS['synced']}): codes flip in {len(flipped)} of {len(rows)} frames, "
             f"at gaps of at most {gap:.2g} of the logits' standard deviation; in the others "
             f"{drift_of(rows, mode, RUNS['synced']).statement()}"
+        )
+    if ratios := carried(rows):
+        yield (
+            f"what the past adds: at {len(ratios)} sampled frames the error is {min(ratios):.2f} "
+            f"to {max(ratios):.2f} times that of the same frame from the reference's state"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keeprt.benchmarks.verify.bisect import bisect
-from keeprt.benchmarks.verify.drift import trend
+from keeprt.benchmarks.verify.drift import carried, trend
 from keeprt.benchmarks.verify.errors import (
     CodeError,
     TensorError,
@@ -137,6 +137,21 @@ def test_a_growing_error_is_called_so() -> None:
     assert level.low < 0 < level.high
     assert "does not grow" in level.statement()
     assert not trend(range(5), [1e-6] * 5).known
+
+
+def test_what_the_past_adds_is_told_from_what_comes_with_the_pictures(right: Result) -> None:
+    def scaled(factor: float) -> Result:
+        rows = [
+            replace(row, synced=replace(row.synced, relative_l2=factor * row.forced.relative_l2))
+            if row.forced is not None
+            else row
+            for row in right.frames
+        ]
+        return replace(right, frames=rows)
+
+    assert carried(scaled(3).frames) == pytest.approx([3] * len(carried(right.frames)))
+    assert carried(right.frames)
+    assert "the error is 3.00 to 3.00 times" in " ".join(drift_sentences(scaled(3)))
 
 
 def test_a_growing_error_fails(right: Result) -> None:
