@@ -18,8 +18,9 @@ Columns: TypeAlias = "list[str | r.Column]"
 
 FLOOR_NOTE = (
     "The floor is max(FLOP / matrix-product rate, bytes that must move / copy rate), both rates "
-    "measured on this machine between the rounds. Bytes that must move are the weights, inputs "
-    "and outputs of a stage, each once; unfused is the sum over all nodes of its graph."
+    "the best that were measured on this machine between the rounds. Bytes that must move are the "
+    "weights, inputs and outputs of a stage, each once; unfused is the sum over all nodes of its "
+    "graph."
 )
 COLD_NOTE = (
     "Every contender runs in a process of its own: loading includes its libraries, and peak "

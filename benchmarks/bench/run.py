@@ -15,7 +15,7 @@ from keeprt.benchmarks.bench.machine import (
     device_memory_bytes,
     machine_facts,
 )
-from keeprt.benchmarks.bench.rates import RateMeter, median_rates
+from keeprt.benchmarks.bench.rates import RateMeter, best_rates
 from keeprt.benchmarks.bench.results import (
     BenchResult,
     CaseResult,
@@ -97,7 +97,7 @@ def run_bench(options: Options, say: Say = lambda text: None) -> BenchResult:
             samples = tuple(meter.measured[before:])
             # The measured rates are the processor's: they say nothing about work on a card.
             costs = {} if card.used else costs_of(bundle, case)
-            rates = median_rates(samples)
+            rates = best_rates(samples)
             results = tuple(contender_result(run, case, costs, rates) for run in runs)
             cases.append(CaseResult(case, rates, samples, results))
     finally:
@@ -107,7 +107,7 @@ def run_bench(options: Options, say: Say = lambda text: None) -> BenchResult:
         machine=machine_facts(options.threads) | card.facts,
         bundle=bundle_facts(bundle),
         command=options.command,
-        rates=median_rates(meter.measured),
+        rates=best_rates(meter.measured),
         cases=tuple(cases),
         streams={name: sustained_streams(batch_speeds(cases, name)) for name in names}
         if "stream" in options.modes

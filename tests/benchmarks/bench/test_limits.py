@@ -12,7 +12,7 @@ from keeprt.benchmarks.bench.contenders import Case
 from keeprt.benchmarks.bench.cost import StageCost
 from keeprt.benchmarks.bench.harness import Run
 from keeprt.benchmarks.bench.predictions import predictions
-from keeprt.benchmarks.bench.rates import RateMeter, Rates, median_rates
+from keeprt.benchmarks.bench.rates import RateMeter, Rates, best_rates
 from keeprt.benchmarks.bench.results import contender_result
 from keeprt.benchmarks.bench.worker import Sample
 from keeprt.engine.errors import UsageError
@@ -72,7 +72,7 @@ def test_rates_are_measured_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     meter.close()
     assert meter.measured == found
     assert all(rates.gflop_s > 0 and rates.gb_s > 0 for rates in found)
-    assert median_rates([Rates(1, 30), Rates(5, 10), Rates(2, 20)]) == Rates(2, 20)
+    assert best_rates([Rates(1, 30), Rates(5, 10), Rates(2, 20)]) == Rates(5, 30)
 
 
 def test_rates_count_both_ways_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:

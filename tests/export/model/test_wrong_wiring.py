@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -283,6 +283,7 @@ def test_a_sub_network_wired_wrongly_is_noticed(
 # What only the recurrence shows: one step from the right state of the frame before.
 
 
+@cache
 def taps_of(reference: Keep, index: int) -> dict[int, Tensor]:
     _, taps = reference.encoder(goldens.to_tensor(goldens.pictures_512()[index]))
     return taps
