@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.detection import Detection, Points, overlap
@@ -112,6 +111,9 @@ def _assign(
 ) -> dict[int, int]:
     if not tracks or not detections:
         return {}
+    # Imported here: it takes longer than all the rest of a command's start.
+    from scipy.optimize import linear_sum_assignment
+
     costs = np.array([[_cost(t, d, frame, options) for d in detections] for t in tracks])
     rows, columns = linear_sum_assignment(costs)
     return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if costs[i, j] < _NEVER}
