@@ -16,7 +16,7 @@ from keeprt.benchmarks.precision_runs import (
     FrameRecord,
     end_point_error,
     relative,
-    run_on,
+    run_subgraph,
 )
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.bundle import Bundle
@@ -105,7 +105,10 @@ def _run(
         if name == "flow_matching":
             key = tuple(island.name for island in _relevant(islands, "flow_features"))
             fed = _with_features(records, cache["flow_features", key])
-        outputs = [run_on(part, backend, name, record) for record in fed]
+        outputs = [
+            run_subgraph(part, backend, name, record.inputs[name], record.outputs[name])
+            for record in fed
+        ]
         model = onnx.load(part.file(name), load_external_data=False)
         found = node_flops(model, COST_AXES)
     total = sum(flop for _, _, flop in found)

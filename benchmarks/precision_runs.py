@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from keeprt.engine.backends.onnxruntime import Arrays, OnnxRuntimeBackend
+from keeprt.engine.backends.onnxruntime import Arrays, OnnxRuntimeBackend, numpy_dtype
 from keeprt.engine.bundle import Bundle
 from keeprt.engine.cpu_device import Backend
 from keeprt.engine.pixels import Picture
@@ -21,6 +21,8 @@ from keeprt.engine.state import FaceState
 from keeprt.kernels.warp_by_flow import upsample_flow
 
 Array = NDArray[Any]
+
+PEAK = 2.0  # of faces in [-1, 1]
 
 
 @dataclass
@@ -33,8 +35,13 @@ class FrameRecord:
 
     def flow(self) -> Array:
         """Full-resolution flow, (1, 2, S, S) in pixels."""
-        matching = self.outputs["flow_matching"]
-        return upsample_flow(matching["flow"], matching["mask"])
+        return full_flow(self.outputs)
+
+
+def full_flow(outputs: Mapping[str, Mapping[str, Array]]) -> Array:
+    """Full-resolution flow (1, 2, S, S) in pixels from what the subgraphs put out."""
+    matching = outputs["flow_matching"]
+    return upsample_flow(matching["flow"].astype(np.float32), matching["mask"].astype(np.float32))
 
 
 class Recorder:
@@ -81,25 +88,32 @@ def compare_subgraphs(
     errors: dict[str, list[float]] = {}
     for record in records[1:]:
         for name in record.outputs:
-            for output, value in run_on(bundle, backend, name, record).items():
+            found = run_subgraph(bundle, backend, name, record.inputs[name], record.outputs[name])
+            for output, value in found.items():
                 if np.issubdtype(value.dtype, np.floating):
                     error = relative(value, record.outputs[name][output])
                     errors.setdefault(f"{name}.{output}", []).append(error)
     return {name: (float(np.mean(found)), max(found)) for name, found in errors.items()}
 
 
-def run_on(bundle: Bundle, backend: Backend, name: str, record: FrameRecord) -> dict[str, Array]:
-    """Outputs of a subgraph on a record's inputs, cast to what the bundle's border asks for."""
+def run_subgraph(
+    bundle: Bundle,
+    backend: Backend,
+    name: str,
+    inputs: Mapping[str, Array],
+    like: Mapping[str, Array],
+) -> dict[str, Array]:
+    """Outputs of one subgraph, of the shapes of `like`, on inputs cast to its border's types."""
     spec = bundle.subgraphs[name]
-    inputs = {
-        tensor.name: record.inputs[name][tensor.name].astype(tensor.dtype, copy=False)
+    given = {
+        tensor.name: np.ascontiguousarray(inputs[tensor.name], numpy_dtype(tensor.dtype))
         for tensor in spec.inputs
     }
     outputs = {
-        tensor.name: np.empty(record.outputs[name][tensor.name].shape, tensor.dtype)
+        tensor.name: np.empty(like[tensor.name].shape, numpy_dtype(tensor.dtype))
         for tensor in spec.outputs
     }
-    backend.bind(name, inputs, outputs)()
+    backend.bind(name, given, outputs)()
     return outputs
 
 
@@ -168,7 +182,7 @@ def _difference(frame: int, found: FrameRecord, exact: FrameRecord, std: float) 
     return FrameDifference(
         frame=frame,
         error=relative(ours["restored"], theirs["restored"]),
-        psnr=psnr(ours["restored"], theirs["restored"]),
+        psnr=psnr_db(ours["restored"], theirs["restored"]),
         tokens=flipped.size,
         flips=int(flipped.sum()),
         largest_gap=float(theirs["margin"][flipped].max(initial=0)) / std,
@@ -182,10 +196,13 @@ def relative(value: Array, exact: Array) -> float:
     return float(np.linalg.norm(difference) / np.linalg.norm(exact.astype(np.float64)))
 
 
-def psnr(value: Array, exact: Array) -> float:
-    """PSNR in dB of faces in [-1, 1], unclamped."""
-    error = float(np.mean((value.astype(np.float64) - exact.astype(np.float64)) ** 2))
-    return 10 * math.log10(4 / error) if error else math.inf
+def psnr_db(value: Array, exact: Array) -> float:
+    """PSNR of faces in [-1, 1]; infinite where equal, minus infinite where not finite."""
+    difference = value.astype(np.float64) - exact.astype(np.float64)
+    error = float(np.mean(np.square(difference)))
+    if not math.isfinite(error):
+        return -math.inf
+    return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
 def end_point_error(flow: Array, exact: Array) -> float:

@@ -20,6 +20,9 @@ HASHED_BYTES = 1 << 20  # at once, so that a file of any size takes little memor
 FREE_AXES = ["faces", "frames", "selected"]
 DTYPES = ("float32", "float16", "bfloat16", "int64", "bool")
 
+# Bytes of one value of each type that crosses a border.
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "bool": 1}
+
 Axis = int | str
 T = TypeVar("T")
 
@@ -113,6 +116,16 @@ class Bundle:
     def file(self, name: str) -> Path:
         """Path of a subgraph's ONNX file."""
         return self.path / self.subgraphs[name].file
+
+    @property
+    def findable_weights(self) -> str:
+        """Source of the weights where the manifest's words are enough to find them, else "": of a
+        file it has only the name.
+        """
+        source = self.manifest.weights_source
+        if source.startswith("official "):
+            return "official"
+        return source if self.is_synthetic else ""
 
     @property
     def is_synthetic(self) -> bool:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import onnx
 from onnx import TensorProto, helper
 
-from keeprt.engine.bundle import Bundle, TensorSpec
+from keeprt.engine.bundle import DTYPE_BYTES, Bundle, TensorSpec
 from keeprt.export.precision_cost import node_flops, shapes_and_types
 
 # Nodes that a runtime serves by looking at the same bytes in another shape.
 FREE = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Constant"}
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "bool": 1}
 GATHERS = {"Gather", "Slice"}
 
 
@@ -121,7 +120,7 @@ def _warp_cost(bundle: Bundle, axes: Mapping[str, int]) -> StageCost:
 
 
 def _tensor_bytes(spec: TensorSpec, axes: Mapping[str, int]) -> int:
-    return math.prod(spec.sized(**axes)) * BYTES[spec.dtype]
+    return math.prod(spec.sized(**axes)) * DTYPE_BYTES[spec.dtype]
 
 
 def _item_size(kind: int) -> int:

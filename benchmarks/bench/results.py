@@ -13,7 +13,7 @@ from keeprt.benchmarks.bench.cost import StageCost
 from keeprt.benchmarks.bench.harness import Cold, Run
 from keeprt.benchmarks.bench.rates import Rates
 from keeprt.benchmarks.bench.summary import BatchSpeed, Distribution, distribution
-from keeprt.engine.errors import UsageError
+from keeprt.benchmarks.whole_file import write_whole
 
 FORMAT = "keeprt-bench"
 FORMAT_VERSION = 1
@@ -94,14 +94,7 @@ class BenchResult:
 
     def write_json(self, path: Path) -> None:
         """Writes the JSON; the file appears whole or not at all. Raises UsageError."""
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            partial.write_text(self.to_json(), encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, self.to_json())
 
 
 def contender_result(

@@ -127,7 +127,7 @@ def cases_of(options: Options) -> list[Case]:
 def specs_of(options: Options, bundle: Bundle, case: Case) -> list[ContenderSpec]:
     """The engine, on a card with and without CUDA graphs, then its rivals."""
     engine = [ENGINE, *([f"{ENGINE} (eager)"] if options.backend in ON_A_CARD else [])]
-    weights = options.weights or _named_weights(bundle)
+    weights = options.weights or bundle.findable_weights
     return [
         ContenderSpec(name, options.bundle, case, weights, options.backend, options.provider)
         for name in (*engine, *options.rivals)
@@ -161,17 +161,9 @@ def _checked(options: Options) -> Bundle:
 
 def _check_weights(options: Options, bundle: Bundle) -> None:
     needing = [rival for rival in options.rivals if rival in ("eager", "compile")]
-    if needing and not options.weights and not _named_weights(bundle):
+    if needing and not options.weights and not bundle.findable_weights:
         raise UsageError(
             f"the rival {needing[0]!r} needs the reference's weights "
             f"({bundle.manifest.weights_source}): give them with --weights, or leave it out of "
             "--rivals"
         )
-
-
-def _named_weights(bundle: Bundle) -> str:
-    """Weights that the manifest's words are enough to find; of a file it has only the name."""
-    source = bundle.manifest.weights_source
-    if source.startswith("official "):
-        return "official"
-    return source if bundle.is_synthetic else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keeprt.benchmarks.evaluate.measure import Series, mean_known
+from keeprt.benchmarks.whole_file import write_whole
 from keeprt.engine.errors import UsageError
 
 FORMAT = "keeprt-evaluation"
@@ -66,9 +67,7 @@ class Evaluation:
         """Writes evaluate.json into a folder, at once."""
         content = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(self)}
         text = json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False)
-        partial = out / f".{FILE}.part"
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(out / FILE)
+        write_whole(out / FILE, text + "\n")
 
 
 def load_evaluation(out: Path) -> Evaluation:

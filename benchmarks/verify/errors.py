@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.precision_runs import end_point_error
+from keeprt.benchmarks.precision_runs import end_point_error, full_flow, psnr_db
 from keeprt.benchmarks.verify.reference import ReferenceFrame
-from keeprt.kernels.warp_by_flow import upsample_flow
 
 Array = NDArray[Any]
-
-PEAK = 2.0  # of faces in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -80,15 +77,6 @@ def tensor_error(value: Array, exact: Array) -> TensorError:
     return TensorError(float(np.abs(difference).max(initial=0)), relative, cosine)
 
 
-def psnr_db(value: Array, exact: Array) -> float:
-    """PSNR of faces in [-1, 1]; infinite where equal, minus infinite where not finite."""
-    difference = value.astype(np.float64) - exact.astype(np.float64)
-    error = float(np.mean(np.square(difference)))
-    if not math.isfinite(error):
-        return -math.inf
-    return 10 * math.log10(PEAK**2 / error) if error else math.inf
-
-
 def code_error(codes: Array, exact: Array, margin: Array, logits_std: float) -> CodeError:
     """Flipped codes and their gaps; `margin` and `logits_std` are the reference's."""
     flipped = codes != exact
@@ -107,7 +95,7 @@ def frame_error(
     face = tensor_error(ours["restored"], theirs["restored"])
     flow = None
     if "flow_matching" in reference.outputs and "flow_matching" in outputs:
-        flow = end_point_error(_flow(outputs), _flow(reference.outputs))
+        flow = end_point_error(full_flow(outputs), full_flow(reference.outputs))
     return FrameError(
         max_abs=face.max_abs,
         relative_l2=face.relative_l2,
@@ -120,8 +108,3 @@ def frame_error(
         flow_px=flow,
         since_same_state=since_same_state,
     )
-
-
-def _flow(outputs: Mapping[str, Mapping[str, Array]]) -> Array:
-    matching = outputs["flow_matching"]
-    return upsample_flow(matching["flow"].astype(np.float32), matching["mask"].astype(np.float32))

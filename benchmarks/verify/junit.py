@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from keeprt.benchmarks.verify.judge import Criterion, Verdict
 from keeprt.benchmarks.verify.result import Result
-from keeprt.engine.errors import UsageError
+from keeprt.benchmarks.whole_file import write_whole_in_new_folder
 
 
 def junit_xml(result: Result, verdict: Verdict) -> str:
@@ -38,15 +37,7 @@ def junit_xml(result: Result, verdict: Verdict) -> str:
 
 def write_junit(path: Path, result: Result, verdict: Verdict) -> None:
     """Writes the file whole or not at all. Raises UsageError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(junit_xml(result, verdict), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole_in_new_folder(path, junit_xml(result, verdict))
 
 
 def _add(suite: ET.Element, criterion: Criterion) -> None:

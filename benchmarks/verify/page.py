@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from keeprt.benchmarks import report as r
-from keeprt.benchmarks.verify.errors import PEAK, Array, FrameError
+from keeprt.benchmarks.precision_runs import PEAK
+from keeprt.benchmarks.verify.errors import Array, FrameError
 from keeprt.benchmarks.verify.judge import Criterion, Verdict
 from keeprt.benchmarks.verify.pictures import PictureFolder
 from keeprt.benchmarks.verify.result import FrameRow, Result

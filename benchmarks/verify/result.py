@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keeprt.benchmarks.verify.errors import CodeError, FrameError, TensorError
 from keeprt.benchmarks.verify.subgraph_errors import OutputError
+from keeprt.benchmarks.whole_file import write_whole_in_new_folder
 from keeprt.engine.errors import UsageError
 
 FORMAT = "keeprt-verify"
@@ -53,17 +53,8 @@ class Result:
         content = {"format": FORMAT, "format_version": FORMAT_VERSION, "complete": self.complete}
         content |= {"verdict": verdict} if verdict else {}
         content |= asdict(self)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(
-                json.dumps(_spelled(content), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-            )
-            partial.replace(path)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        text = json.dumps(_spelled(content), indent=1, allow_nan=False) + "\n"
+        write_whole_in_new_folder(path, text)
 
 
 def load_result(path: Path) -> Result:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from keeprt.benchmarks.precision_runs import run_subgraph
 from keeprt.benchmarks.verify.errors import (
-    Array,
     CodeError,
     TensorError,
     code_error,
     tensor_error,
 )
 from keeprt.benchmarks.verify.reference import ReferenceFrame
-from keeprt.engine.backends.onnxruntime import numpy_dtype
 from keeprt.engine.bundle import Bundle
 from keeprt.engine.cpu_device import Backend
 
@@ -62,24 +59,3 @@ def subgraph_errors(
                 error = tensor_error(found[output], value)
                 errors.append(OutputError(frame, name, output, error, None, same))
     return errors
-
-
-def run_subgraph(
-    bundle: Bundle,
-    backend: Backend,
-    name: str,
-    inputs: dict[str, Array],
-    like: dict[str, Array],
-) -> dict[str, Array]:
-    """Outputs of one subgraph, of the shapes of `like`, on inputs cast to its border's types."""
-    spec = bundle.subgraphs[name]
-    given = {
-        tensor.name: np.ascontiguousarray(inputs[tensor.name], numpy_dtype(tensor.dtype))
-        for tensor in spec.inputs
-    }
-    outputs = {
-        tensor.name: np.empty(like[tensor.name].shape, numpy_dtype(tensor.dtype))
-        for tensor in spec.outputs
-    }
-    backend.bind(name, given, outputs)()
-    return outputs

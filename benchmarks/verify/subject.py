@@ -7,9 +7,9 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from keeprt.benchmarks.bench.machine import cpu_model
 from keeprt.benchmarks.precision_runs import Recorder
 from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
 from keeprt.engine.backends.tensorrt import TensorRtBackend
@@ -123,7 +123,7 @@ def notes_of(bundle: Bundle, backend: str, provider: str, threads: int | None) -
         "backend": backend,
         "provider": provider,
         "threads": threads or os.cpu_count(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -133,11 +133,8 @@ def notes_of(bundle: Bundle, backend: str, provider: str, threads: int | None) -
 
 
 def _source_named(bundle: Bundle) -> str:
-    source = bundle.manifest.weights_source
-    if bundle.is_synthetic:
+    if source := bundle.findable_weights:
         return source
-    if source.startswith("official "):
-        return "official"
     raise CheckpointError(f"the reference's weights are not at hand: {_needed(bundle)}")
 
 
@@ -147,15 +144,6 @@ def _needed(bundle: Bundle) -> str:
         f"the bundle was made of {manifest.weights_source!r} with SHA-256 "
         f"{manifest.weights_sha256}: give its file with --weights"
     )
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _runtime_version() -> dict[str, str]:

@@ -19,12 +19,10 @@ from keeprt.engine.backends.tensorrt_flavours import (
     save_runtime_cache,
 )
 from keeprt.engine.backends.tensorrt_plans import BuildRequest
-from keeprt.engine.bundle import Bundle, SubgraphSpec
+from keeprt.engine.bundle import DTYPE_BYTES, Bundle, SubgraphSpec
 from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.nvidia_driver import Card, require_card
 from keeprt.engine.plans import Profile, find_plan, plans_folder
-
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "bool": 1}
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -178,7 +176,7 @@ class TensorRtBackend:
         largest = {axis: sizes[2] for axis, sizes in self.profile.axes().items()}
         return {
             tensor.name: self._cuda.allocate(
-                math.prod(tensor.sized(**largest)) * BYTES[tensor.dtype]
+                math.prod(tensor.sized(**largest)) * DTYPE_BYTES[tensor.dtype]
             )
             for tensor in (*spec.inputs, *spec.outputs)
         }

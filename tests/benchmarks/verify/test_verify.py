@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keeprt.benchmarks.precision_runs import psnr_db
 from keeprt.benchmarks.verify.bisect import bisect
 from keeprt.benchmarks.verify.drift import carried, trend
 from keeprt.benchmarks.verify.errors import (
     CodeError,
     TensorError,
     code_error,
-    psnr_db,
     tensor_error,
 )
 from keeprt.benchmarks.verify.judge import judge
