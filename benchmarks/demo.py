@@ -1,36 +1,44 @@
-"""The demo: a made clip through export, runtime and reference, and pictures of what came out."""
+"""The demo: a made clip restored frame by frame and with its past, measured, and shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
 
-from keeprt.benchmarks.demo_clip import demo_clip
-from keeprt.engine.aligned import restore_aligned, restored_faces, to_face
-from keeprt.engine.bundle import Bundle, load_bundle
+from keeprt.benchmarks.demo_clip import DemoClip, demo_clip
+from keeprt.engine.bundle.load import DEMO, Bundle, load_bundle
 from keeprt.engine.errors import BundleError, UsageError
-from keeprt.engine.media import open_sink, open_source
-from keeprt.engine.pixels import Picture
+from keeprt.engine.frame.pixels import Picture
+from keeprt.engine.pipeline.aligned_clip import restored_faces
 from keeprt.engine.restorer import Restorer
-from keeprt.export.checkpoint import describe_source
-from keeprt.export.pipeline import export_weights, load_network
-from keeprt.export.reference import reference_frames
+from keeprt.export.training.degradation import Degradation
+from keeprt.kernels.installing import install
+
+# Bad enough that a frame alone does not say what it was of; within what the demo's network knows.
+SHOWN = Degradation(blur_sigma=5.0, downscale=4, noise_sigma=15.0, crf=38)
+# frames of the clip for a large network and for a small one, if none are asked for
+SHORT, LONG = 12, 50
+_SMALL_FACE = 256
 
 
 @dataclass
 class Demo:
-    """Where the demo's things lie, and what was measured on the way."""
+    """Where the demo's things lie, and what came out of it."""
 
     out: Path
     weights: str
     bundle: Bundle
-    frames: int = 0
-    restorer: Restorer | None = field(default=None, repr=False)
+    clip: DemoClip
+    per_frame: list[Picture] = field(default_factory=list)
+    stream: list[Picture] = field(default_factory=list)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
 
     @property
     def input(self) -> Path:
@@ -38,119 +46,96 @@ class Demo:
         return self.out / "input"
 
     @property
-    def restored(self) -> Path:
-        """The restored video."""
-        return self.out / "restored.mp4"
+    def clips(self) -> dict[str, Sequence[Picture]]:
+        """What is shown, from left to right."""
+        return {
+            "degraded": self.clip.degraded,
+            "per-frame": self.per_frame,
+            "keeprt": self.stream,
+            "sharp": self.clip.sharp,
+        }
 
     def summary(self) -> Iterator[tuple[str, str]]:
-        """Rows of the table: files, frames, seconds per stage."""
+        """What was restored, and where the time of the stream went."""
         yield "weights", self.bundle.manifest.weights_source
-        yield "restored clip", str(self.restored)
-        yield "side by side", f"{self.out / 'side_by_side.mp4'}, {self.out / 'side_by_side.png'}"
-        yield "frames", str(self.frames)
-        if self.restorer:
-            seconds = self.restorer.stage_seconds
-            yield "seconds per frame", f"{sum(seconds.values()) / self.frames:.2f}"
-            for stage, spent in seconds.items():
-                yield f"  {stage}", f"{spent / self.frames:.3f}"
+        yield "frames", str(len(self.clip.degraded))
+        for stage, spent in self.stage_seconds.items():
+            yield f"ms a frame, {stage}", f"{1e3 * spent / len(self.stream):.1f}"
 
-
-@dataclass(frozen=True)
-class Agreement:
-    """The runtime against the PyTorch reference on the same first frames."""
-
-    frames: int
-    psnr_db: float
-    equal_codes: float
-
-    def summary(self) -> Iterator[tuple[str, str]]:
-        """Rows of the table."""
-        if not self.frames:
-            return
-        psnr = "identical" if np.isinf(self.psnr_db) else f"{self.psnr_db:.1f} dB"
-        yield f"agreement with PyTorch, {self.frames} frames", psnr
-        yield "  equal codebook indices", f"{100 * self.equal_codes:.2f} %"
+    def facts(self) -> dict[str, Any]:
+        """What was restored, for a JSON file."""
+        return {
+            "weights": self.bundle.manifest.weights_source,
+            "bundle": self.bundle.identity,
+            "frames": len(self.clip.degraded),
+            "seconds_per_frame": {
+                stage: spent / len(self.stream) for stage, spent in self.stage_seconds.items()
+            },
+        }
 
 
 def prepare(
     out: Path,
     weights: str,
-    frames: int,
+    frames: int | None,
     *,
     say: Callable[[str], None],
     notify: Callable[[str], None],
 ) -> Demo:
     """Makes the degraded clip, and the bundle unless one of these weights is there already."""
+    began = time.perf_counter()
+    bundle = _bundle(out / "bundle", weights, say, notify)
     say("making a degraded face clip")
-    demo = Demo(out, weights, _bundle(out / "bundle", weights, say, notify), frames)
-    demo.input.mkdir(exist_ok=True)
+    count = frames or (LONG if bundle.face_size <= _SMALL_FACE else SHORT)
+    clip = demo_clip(count, size=bundle.face_size, degradation=SHOWN)
+    demo = Demo(out, weights, bundle, clip, began=began)
+    demo.input.mkdir(parents=True, exist_ok=True)
     for old in demo.input.glob("*.png"):
         old.unlink()
-    for index, face in enumerate(demo_clip(frames, size=demo.bundle.face_size).degraded):
-        _write_png(demo.input / f"frame_{index:06d}.png", face)
+    for index, face in enumerate(clip.degraded):
+        write_png(demo.input / f"frame_{index:06d}.png", face)
     return demo
 
 
 def restore(demo: Demo, window: int, on_frame: Callable[[], None]) -> None:
-    """Restores the clip in stream mode, with the same code as `keeprt restore --aligned`."""
-    demo.restorer = Restorer.load(demo.bundle.path, mode="stream", window=window)
-    size = demo.bundle.face_size
-    with (
-        open_source(demo.input) as video,
-        open_sink(demo.restored, video.info, width=size, height=size) as sink,
-    ):
-        demo.frames = restore_aligned(video, sink, demo.restorer, on_frame=on_frame)
-
-
-def compare(demo: Demo, window: int, frames: int) -> Agreement:
-    """Runs the first frames through the PyTorch reference under the same mode and window."""
-    if not frames:
-        return Agreement(0, 0.0, 0.0)
-    with open_source(demo.input) as video:
-        faces = [to_face(frame.rgb(), demo.bundle.face_size) for frame in islice(video, frames)]
-    network, _ = load_network(demo.weights)
+    """Restores the clip twice, each frame alone and in stream mode; `on_frame` after each."""
     restorer = Restorer.load(demo.bundle.path, mode="stream", window=window)
-    squared, equal = [], []
-    restored = restored_faces(faces, restorer)
-    for (expected, codes), actual in zip(
-        reference_frames(network, faces, window), restored, strict=True
-    ):
-        squared.append(np.square(expected.astype(float) - actual).mean())
-        equal.append((codes == restorer.last_codes[0]).mean())
-    error = np.mean(squared)
-    psnr = np.inf if error == 0 else 10 * np.log10(255**2 / error)
-    return Agreement(frames, float(psnr), float(np.mean(equal)))
+    for face in demo.clip.degraded:
+        alone, _ = restorer.restore(face, restorer.new_state())
+        demo.per_frame.append(alone.copy())
+        on_frame()
+    restorer.stage_seconds.clear()
+    for restored in restored_faces(demo.clip.degraded, restorer):
+        demo.stream.append(restored.copy())
+        on_frame()
+    demo.stage_seconds = dict(restorer.stage_seconds)
 
 
-def write_side_by_side(demo: Demo) -> None:
-    """Degraded input and restored output next to each other, as video and as a picture."""
-    size = demo.bundle.face_size
-    pairs = []
-    with (
-        open_source(demo.input) as degraded,
-        open_source(demo.restored) as restored,
-        open_sink(
-            demo.out / "side_by_side.mp4", degraded.info, width=2 * size, height=size
-        ) as sink,
-    ):
-        for left, right in zip(degraded, restored, strict=True):
-            pair = np.hstack([to_face(left.rgb(), size), right.rgb()])
-            sink.write_rgb(pair, left)
-            pairs.append(pair)
-    _write_png(demo.out / "side_by_side.png", pairs[len(pairs) // 2])
+def write_png(path: Path, picture: Picture) -> None:
+    """Raises UsageError for a file that cannot be written."""
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise UsageError(f"cannot write {path}")
 
 
 def _bundle(
     path: Path, weights: str, say: Callable[[str], None], notify: Callable[[str], None]
 ) -> Bundle:
-    """The demo's bundle, exported unless it is there, whole, and of these weights."""
+    """The bundle that comes along, or one in the demo's folder, exported unless it is there,
+    whole, and of these weights. Raises UsageError where exporting needs what is not installed."""
+    if weights == DEMO:
+        return load_bundle(DEMO)
+    try:
+        export = import_module("keeprt.export.pipeline")
+        sources = import_module("keeprt.export.weights.load")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--weights {weights} needs {error.name}: {install('export')}") from None
     try:
         bundle = load_bundle(path)
-        if bundle.manifest.weights_source == describe_source(weights):
+        if bundle.manifest.weights_source == sources.describe_source(weights):
             return bundle
     except BundleError:
         pass
-    export_weights(
+    export.export_weights(
         weights,
         path,
         overwrite=True,
@@ -158,8 +143,3 @@ def _bundle(
         notify=notify,
     )
     return load_bundle(path)
-
-
-def _write_png(path: Path, picture: Picture) -> None:
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise UsageError(f"cannot write {path}")

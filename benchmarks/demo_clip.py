@@ -5,39 +5,31 @@ eyes are 43 pixels apart there and 126 in the face template, so "sharp" frames h
 about 175 x 175 pixels, more than the 128 x 128 that are left by the degradation.
 """
 
-import importlib
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keeprt.benchmarks.degradation import Degradation, Frame, degrade
 from keeprt.engine.errors import UsageError
-from keeprt.engine.faces.alignment import TEMPLATE
+from keeprt.export.training.degradation import Degradation, Frame, degrade
+from keeprt.export.training.motion import Transform, transform_flows
+from keeprt.export.training.portrait import portrait, portrait_to_face, view
 
-# both eyes, nose tip, both mouth corners (x, y) as seen in the picture, read off an enlargement
-PORTRAIT_LANDMARKS = np.array(
-    [[203.1, 101.0], [246.4, 102.8], [224.5, 127.0], [203.5, 139.5], [244.5, 140.5]]
-)
 DEMO_DEGRADATION = Degradation(blur_sigma=3.0, downscale=4, noise_sigma=5.0, crf=30)
-
-_TEMPLATE_SIZE = 512
-_FREQUENCIES_HZ = (0.35, 0.8)
-# of the slow and the quick movement: pixels of the 512 face, degrees, share of the size
-_SHIFT_PX = (7.0, 1.5)
-_TURN_DEG = (2.5, 0.5)
-_ZOOM = (0.025, 0.004)
 
 
 @dataclass(frozen=True)
 class DemoClip:
-    """Aligned faces, uint8 (size, size, 3) RGB: as they were, and as a poor video shows them."""
+    """Aligned faces, uint8 (size, size, 3) RGB: as they were, and as a poor video shows them.
+
+    transforms: (3, 3) of (x, y, 1) in the portrait to each frame.
+    """
 
     sharp: list[Frame]
     degraded: list[Frame]
     rate: Fraction
+    transforms: list[Transform]
 
 
 def demo_clip(
@@ -57,70 +49,17 @@ def demo_clip(
         raise UsageError(
             f"a demo clip of {frame_count} frames of {size} pixels at {rate} fps: all must be > 0"
         )
-    portrait = _portrait()
+    picture = portrait()
     times_s = [float(index / rate) for index in range(frame_count)]
-    sharp = [_view(portrait, portrait_to_face(time_s, size, seed), size) for time_s in times_s]
+    transforms = [portrait_to_face(time_s, size, seed) for time_s in times_s]
+    sharp = [view(picture, transform, size) for transform in transforms]
     degraded = degrade(sharp, replace(degradation, seed=seed), rate)
-    return DemoClip(sharp=sharp, degraded=degraded, rate=rate)
+    return DemoClip(sharp=sharp, degraded=degraded, rate=rate, transforms=transforms)
 
 
-def portrait_to_face(time_s: float, size: int, seed: int) -> npt.NDArray[np.float64]:
-    """(3, 3) transform of (x, y, 1) in the portrait to the face frame at a time in seconds."""
-    scale = size / _TEMPLATE_SIZE
-    # pixel centres lie at whole numbers, so a change of scale also moves the origin
-    resize = np.array([[scale, 0, scale / 2 - 0.5], [0, scale, scale / 2 - 0.5], [0, 0, 1]])
-    return resize @ _head_motion(time_s, seed) @ similarity(PORTRAIT_LANDMARKS, TEMPLATE)
-
-
-def _portrait() -> Frame:
-    try:
-        data = importlib.import_module("skimage.data")
-    except ImportError as error:
-        raise UsageError(
-            "the demo clip is made from a picture that scikit-image ships: "
-            "pip install 'keeprt[demo]'"
-        ) from error
-    return np.asarray(data.astronaut(), np.uint8)
-
-
-def similarity(
-    source: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """(3, 3) shift, turn and scale with the least squared error.
-
-    Points as complex numbers: target = a * source + b, with a = <source, target> / <source, source>
-    about the means.
-    """
-    p, q = (points @ np.array([1, 1j]) for points in (source, target))
-    a = np.vdot(p - p.mean(), q - q.mean()) / np.vdot(p - p.mean(), p - p.mean())
-    b = q.mean() - a * p.mean()
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag], [0, 0, 1]])
-
-
-def _head_motion(time_s: float, seed: int) -> npt.NDArray[np.float64]:
-    """(3, 3) movement in the 512 face frame: a slow sway and a quicker tremble of each freedom."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    phases = generator.uniform(0, 2 * np.pi, (4, len(_FREQUENCIES_HZ)))
-    waves = np.sin(2 * np.pi * np.array(_FREQUENCIES_HZ) * time_s + phases)
-    shift_x, shift_y, turn, zoom = (
-        float(wave @ np.array(amplitudes))
-        for wave, amplitudes in zip(waves, (_SHIFT_PX, _SHIFT_PX, _TURN_DEG, _ZOOM), strict=True)
-    )
-    # a head turns about the neck
-    neck = (_TEMPLATE_SIZE / 2, _TEMPLATE_SIZE * 0.95)
-    movement = np.vstack([cv2.getRotationMatrix2D(neck, turn, 1 + zoom), [0, 0, 1]])
-    movement[:2, 2] += shift_x, shift_y
-    return movement
-
-
-def _view(portrait: Frame, transform: npt.NDArray[np.float64], size: int) -> Frame:
-    return np.asarray(
-        cv2.warpAffine(
-            portrait,
-            transform[:2],
-            (size, size),
-            flags=cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.uint8,
-    )
+def true_sources(clip: DemoClip) -> list[npt.NDArray[np.float32]]:
+    """For each frame but the first, (H, W, 2): x, y in the frame before that a pixel comes from."""
+    size = clip.sharp[0].shape[0]
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    flows = transform_flows(clip.transforms, size)
+    return [np.stack([columns + flow[0], rows + flow[1]], axis=-1) for flow in flows]

@@ -18,11 +18,11 @@ from keeprt.benchmarks.precision_runs import (
     relative,
     run_subgraph,
 )
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.bundle import Bundle
-from keeprt.export.precision_bundle import COST_AXES, convert_subgraph
-from keeprt.export.precision_cost import node_flops
-from keeprt.export.precision_islands import ISLANDS, Island
+from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.engine.bundle.load import Bundle
+from keeprt.export.precision.bundle import COST_AXES, convert_subgraph
+from keeprt.export.precision.cost import node_flops
+from keeprt.export.precision.islands import ISLANDS, Island
 
 # Outputs whose mean relative error a row tells, in this order.
 TOLD = (
@@ -100,7 +100,7 @@ def _run(
         spec = convert_subgraph(Path(folder), name, spec, "mixed", islands=islands)
         manifest = replace(bundle.manifest, precision="mixed", subgraphs={name: spec})
         part = Bundle(Path(folder), manifest)
-        backend = OnnxRuntimeBackend(part, threads=threads)
+        backend = stored_backend(part, threads)
         fed = records
         if name == "flow_matching":
             key = tuple(island.name for island in _relevant(islands, "flow_features"))

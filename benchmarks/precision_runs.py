@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,12 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from keeprt.engine.backends.onnxruntime import Arrays, OnnxRuntimeBackend, numpy_dtype
-from keeprt.engine.bundle import Bundle
-from keeprt.engine.cpu_device import Backend
-from keeprt.engine.pixels import Picture
+from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.engine.bundle.load import Bundle
+from keeprt.engine.bundle.specs import numpy_dtype
+from keeprt.engine.devices.cpu.device import Backend
+from keeprt.engine.frame.pixels import Picture
+from keeprt.engine.libraries.onnxruntime.sessions import Arrays, OnnxRuntimeBackend
 from keeprt.engine.restorer import Restorer
 from keeprt.engine.state import FaceState
 from keeprt.kernels.warp_by_flow import upsample_flow
@@ -70,21 +72,27 @@ def record_run(
     bundle: Bundle, pictures: list[Picture], threads: int | None = None
 ) -> list[FrameRecord]:
     """Streams a clip through a bundle; about 60 MB a frame at full size."""
+    return list(record_frames(bundle, pictures, threads))
+
+
+def record_frames(
+    bundle: Bundle, pictures: Iterable[Picture], threads: int | None = None
+) -> Iterator[FrameRecord]:
+    """`record_run` frame by frame."""
     backend = Recorder(OnnxRuntimeBackend(bundle, threads=threads))
     restorer = Restorer(bundle, backend)
-    state, records = restorer.new_state(), []
+    state = restorer.new_state()
     for picture in pictures:
-        backend.record = FrameRecord(state.snapshot())
+        backend.record = record = FrameRecord(state.snapshot())
         _, state = restorer.restore(picture, state)
-        records.append(backend.record)
-    return records
+        yield record
 
 
 def compare_subgraphs(
     bundle: Bundle, records: list[FrameRecord], threads: int | None = None
 ) -> dict[str, tuple[float, float]]:
     """Mean and largest relative L2 error of each real output on the recorded inputs."""
-    backend = OnnxRuntimeBackend(bundle, threads=threads)
+    backend = stored_backend(bundle, threads)
     errors: dict[str, list[float]] = {}
     for record in records[1:]:
         for name in record.outputs:
@@ -162,7 +170,7 @@ def compare_runs(
     threads: int | None = None,
 ) -> Comparison:
     """Restores the recurrent frames with another precision of the same network."""
-    backend = Recorder(OnnxRuntimeBackend(bundle, threads=threads))
+    backend = Recorder(stored_backend(bundle, threads))
     restorer = Restorer(bundle, backend)
     state, rows = records[1].before.snapshot(), []
     for index in range(1, len(records)):

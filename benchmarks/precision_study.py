@@ -1,7 +1,7 @@
 """What half precision costs: mixed graphs against float32 ones, run by ONNX Runtime on real frames.
 
-ONNX Runtime's CPU kernels compute half-precision nodes in float32 and round what they store, so
-this measures the rounding of stored values; a GPU's sums inside a node round on top of it.
+Every half result is really stored in half (`keeprt.export.precision.stored`), so that rounding and
+overflow both show; sums inside a node stay float32, and what a card fuses it does not store.
 
     python -m keeprt.benchmarks.precision_study --bundle bundle --mixed bundle-mixed --clip face.mp4
 """
@@ -24,10 +24,10 @@ from keeprt.benchmarks.precision_runs import (
     logits_std,
     record_run,
 )
-from keeprt.engine.aligned import to_face
-from keeprt.engine.bundle import load_bundle
+from keeprt.engine.bundle.load import load_bundle
+from keeprt.engine.frame.pixels import Picture
 from keeprt.engine.media import open_source
-from keeprt.engine.pixels import Picture
+from keeprt.engine.pipeline.aligned_clip import to_face
 
 console = Console(width=150)
 

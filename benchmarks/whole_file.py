@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keeprt.engine.errors import UsageError
-from keeprt.engine.plans import write_atomically
+from keeprt.engine.libraries.tensorrt.plan_store import write_atomically
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -18,8 +18,13 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_whole_in_new_folder(path: Path, text: str) -> None:
     """The same where the folder may be missing."""
+    make_folder_of(path)
+    write_whole(path, text)
+
+
+def make_folder_of(path: Path) -> None:
+    """The folder that a file will lie in. Raises UsageError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    write_whole(path, text)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from keeprt.engine.backends.onnxruntime_providers import PROVIDERS, RTX_PLUGIN
-from keeprt.engine.backends.tensorrt_flavours import FLAVOURS, Flavour
-from keeprt.engine.errors import BackendError
-from keeprt.engine.nvidia_driver import Driver, find_driver
+from keeprt.engine.devices.cuda.driver import Driver, find_driver
+from keeprt.engine.errors import BackendError, KeeprtError
+from keeprt.engine.faces.centerface import CenterFace
+from keeprt.engine.libraries.onnxruntime.providers import PROVIDERS, RTX_PLUGIN
+from keeprt.engine.libraries.tensorrt.flavours import FLAVOURS, Flavour
+from keeprt.kernels.installing import RUNTIMES, install, install_onnxruntime, installed
 
 State = Literal["ok", "missing", "note"]
-VIDEO_LIBRARIES = {"NVENC": "libnvidia-encode.so.1", "NVDEC": "libnvcuvid.so.1"}
+VIDEO_LIBRARIES = (
+    {"NVENC": "nvEncodeAPI64.dll", "NVDEC": "nvcuvid.dll"}
+    if sys.platform == "win32"
+    else {"NVENC": "libnvidia-encode.so.1", "NVDEC": "libnvcuvid.so.1"}
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,24 @@ def examine() -> list[Finding]:
         *findings,
         *(_flavour(flavour, driver) for flavour in FLAVOURS.values()),
         *_onnxruntime(),
+        _detector(),
         _module("cuda-core", "cuda.core", "rtx", "runs the CUDA kernels"),
         _module("torch", "torch", "export", "exports bundles"),
         *_video(),
     ]  # fmt: skip
     return [*findings, *_advice(driver)]
+
+
+def lacking(backend: str, findings: Sequence[Finding]) -> list[Finding]:
+    """What a backend needs and this machine has not: its library, and for one that runs on a card
+    the driver, a card that it can use, and cuda-core."""
+    needs = {f"backend {backend}"}
+    if backend in FLAVOURS:
+        needs |= {"NVIDIA driver", "GPU", "cuda-core"}
+    missing = [one for one in findings if one.subject in needs and one.state == "missing"]
+    if backend in FLAVOURS and not missing:  # the library is there, for no card of this machine
+        missing = [f for f in findings if f.subject == f"backend {backend}" and f.state != "ok"]
+    return missing
 
 
 def _driver() -> tuple[Driver | None, list[Finding]]:
@@ -69,7 +89,7 @@ def _flavour(flavour: Flavour, driver: Driver | None) -> Finding:
         found = f"{flavour.module} is not installed"
         if not isinstance(error, ModuleNotFoundError):
             found = f"{flavour.module} does not load: {error}"
-        return Finding(subject, "missing", found, f"pip install 'keeprt[{flavour.extra}]'")
+        return Finding(subject, "missing", found, install(flavour.extra))
     found = f"{flavour.module} {module.__version__}"
     if flavour.ahead_of_time:
         found += f", builds for {', '.join(flavour.targets)}"
@@ -91,37 +111,45 @@ def _onnxruntime() -> list[Finding]:
                 "backend onnxruntime",
                 "missing",
                 "not installed",
-                "pip install 'keeprt[cpu]', or 'keeprt[cuda]' for a GPU",
+                install_onnxruntime(),
             )
         ]
     available = module.get_available_providers()
     findings = [
         Finding("backend onnxruntime", "ok", f"{module.__version__}: {', '.join(available)}")
     ]
-    both = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
+    both = [name for name in RUNTIMES if installed(name)]
     if len(both) > 1:
         findings.append(
             Finding(
                 "backend onnxruntime",
                 "missing",
                 "both wheels are installed and overwrite each other",
-                f"pip uninstall {' '.join(both)}, then install one of them",
+                f"pip uninstall -y {' '.join(both)}, then {install_onnxruntime()}",
             )
         )
     plugin = _version(RTX_PLUGIN.replace("_", "-")) or _version(
         f"{RTX_PLUGIN.replace('_', '-')}-cu13"
     )
     found = f"plugin {plugin}" if plugin else "plugin not installed (optional)"
-    remedy = "" if plugin else PROVIDERS["rtx"].install
+    remedy = "" if plugin else PROVIDERS["rtx"].remedy()
     return [*findings, Finding("onnxruntime on RTX", "note", found, remedy)]
+
+
+def _detector() -> Finding:
+    """Whether whole frames can be restored: the faces in them have to be found."""
+    try:
+        CenterFace()
+    except KeeprtError as error:
+        found, _, remedy = str(error).partition(": ")
+        return Finding("face detector", "missing", found, remedy)
+    return Finding("face detector", "ok", "CenterFace, runs on the CPU")
 
 
 def _module(subject: str, module: str, extra: str, purpose: str) -> Finding:
     found = _version(subject)
     if found is None:
-        return Finding(
-            subject, "missing", f"not installed; {purpose}", f"pip install 'keeprt[{extra}]'"
-        )
+        return Finding(subject, "missing", f"not installed; {purpose}", install(extra))
     return Finding(subject, "ok", f"{found}; {purpose}")
 
 
@@ -162,7 +190,7 @@ def _advice(driver: Driver | None) -> list[Finding]:
                 "advice",
                 "note",
                 f"{card.name}: flavour {flavour.name}",
-                f"pip install 'keeprt[{flavour.extra}]'; keeprt build BUNDLE --flavor "
+                f"{install(flavour.extra)}; keeprt build BUNDLE --flavor "
                 f"{flavour.name} --target {card.target}",
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Literal, cast, overload
@@ -10,22 +11,24 @@ from typing import Literal, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.backends.cuda_device import Engines
-from keeprt.engine.bundle import Bundle, load_bundle
-from keeprt.engine.clip import ChunkRestorer
+from keeprt.engine.bundle.load import Bundle
+from keeprt.engine.devices.cpu.chunks import ChunkRestorer
+from keeprt.engine.devices.cpu.frames import CpuFrames
+from keeprt.engine.devices.cuda.engines import Engines
 from keeprt.engine.errors import UsageError
-from keeprt.engine.frame import Frame
-from keeprt.engine.opening import Frames, Library, Place, open_frames, open_library
-from keeprt.engine.pixels import Picture, check_face
-from keeprt.engine.state import FaceState, check_states, load_state
+from keeprt.engine.frame.pixels import Picture, check_face
+from keeprt.engine.frame.times import FrameTimes
+from keeprt.engine.opening import DeviceChoice, FaceFrames, Library, open_frames
+from keeprt.engine.state import FaceState
+from keeprt.engine.turns import DEFAULT_WINDOW, StatefulRestorer, check_sizes, load_parts
 
 Mode = Literal["stream", "clip"]
 
-DEFAULT_WINDOW = 8
 DEFAULT_CHUNK = 20
+__all__ = ["DEFAULT_CHUNK", "DEFAULT_WINDOW", "Mode", "Restorer"]
 
 
-class Restorer:
+class Restorer(StatefulRestorer[FaceFrames]):
     """Restores aligned faces in one of the two modes of the same network.
 
     "stream": `restore` takes one frame and gives one frame; the gain sees the first frame and the
@@ -43,34 +46,26 @@ class Restorer:
         chunk: int = DEFAULT_CHUNK,
         max_faces: int = 1,
         eager: bool = False,
-        place: Place | None = None,
+        choice: DeviceChoice | None = None,
     ) -> None:
         """Allocates everything that frames will need; `window` and `chunk` are in frames."""
         if mode not in ("stream", "clip"):
             raise UsageError(f"unknown mode {mode!r}; choose 'stream' or 'clip'")
-        if window < 2 or chunk < 1 or max_faces < 1:
-            raise UsageError("window must be at least 2, chunk and max_faces at least 1")
-        self.bundle = bundle
-        self.mode = mode
-        self.window = window
-        self.chunk = chunk
-        self.max_faces = max_faces
+        check_sizes(window, max_faces, chunk)
+        self.mode, self.chunk = mode, chunk
         #: Codebook indices (faces, tokens) of the frame restored last, for comparison.
         self.last_codes: NDArray[np.int64] = np.empty((0, 0), np.int64)
+        frames: FaceFrames
+        self._chunks: ChunkRestorer | None = None
         if mode == "stream":
-            self._frame: Frames = open_frames(
-                bundle,
-                backend,
-                place or Place(),
-                faces=max_faces,
-                window=window,
-                eager=eager,
-            )
-            return
-        if isinstance(backend, Engines):
+            how = {"faces": max_faces, "window": window}
+            frames = open_frames(bundle, backend, choice or DeviceChoice(), eager=eager, **how)
+        elif isinstance(backend, Engines):
             raise UsageError("mode 'clip' runs on backend 'onnxruntime' only; choose 'stream'")
-        frame = Frame(bundle, backend, faces=1, window=window, chunk=chunk, eager=eager)
-        self._frame, self._chunks = frame, ChunkRestorer(frame, chunk)
+        else:
+            cpu = CpuFrames(bundle, backend, faces=1, window=window, chunk=chunk, eager=eager)
+            frames, self._chunks = cpu, ChunkRestorer(cpu, chunk)
+        super().__init__(bundle, frames, window=window, max_faces=max_faces)
 
     @classmethod
     def load(
@@ -96,40 +91,20 @@ class Restorer:
         question about a wrong picture is whether it also happens eagerly. Raises BundleError,
         BackendError or UsageError.
         """
-        checked = load_bundle(bundle)
-        library = open_library(
-            checked,
+        checked, library, how = load_parts(
+            bundle,
             backend,
             provider,
             threads,
             mode=mode,
-            faces=max_faces,
+            max_faces=max_faces,
             window=window,
             device=device,
+            stream=stream,
         )
-        return cls(
-            checked,
-            library,
-            mode=mode,
-            window=window,
-            chunk=chunk,
-            max_faces=max_faces,
-            eager=eager,
-            place=Place(device, stream),
-        )
-
-    @property
-    def stage_seconds(self) -> dict[str, float]:
-        """Seconds spent in each stage so far; clear it to measure anew."""
-        return self._frame.stage_seconds
-
-    def new_state(self) -> FaceState:
-        """The state of a face before its first frame."""
-        return self._frame.new_state()
-
-    def load_state(self, path: str | Path) -> FaceState:
-        """A state from a file that `FaceState.save` wrote. Raises StateError."""
-        return load_state(path, self.bundle, self.window)
+        restorer = cls(checked, library, mode=mode, chunk=chunk, eager=eager, **how)
+        restorer.warm_up()
+        return restorer
 
     @overload
     def restore(self, face: Picture, state: FaceState) -> tuple[Picture, FaceState]: ...
@@ -147,12 +122,52 @@ class Restorer:
         returned. A state may come from a restorer of the same network on another device. Raises
         UsageError for other shapes, StateError for a spent or foreign state.
         """
+        self._check_none_in_flight()
+        if isinstance(state, FaceState):
+            (advanced,) = self.submit([cast(Picture, face)], [state])
+            return self.collect()[0], advanced
+        advanced_states = self.submit(list(face), list(state))
+        return self.collect(), advanced_states
+
+    def submit(self, faces: Sequence[Picture], states: Sequence[FaceState]) -> list[FaceState]:
+        """Starts a frame and gives the states after it at once, to go on with; two frames may be
+        in flight, so that on a card the next one's share runs beside this one's.
+
+        Takes and raises what `restore` does with several faces; UsageError for a third frame.
+        """
         if self.mode != "stream":
             raise UsageError("this restorer was loaded for mode 'clip': use restore_clip()")
-        if isinstance(state, FaceState):
-            faces, states = self._restore_batch([cast(Picture, face)], [state])
-            return faces[0], states[0]
-        return self._restore_batch(list(face), list(state))
+        self._check_batch(faces, states)
+        turn = self._turn(states)
+        self._frames.submit(turn.rows(faces), turn.states)
+        return self._advance(turn, states, faces)
+
+    def collect(self) -> list[Picture]:
+        """Waits for the oldest frame in flight and gives its faces, in the order of `submit`.
+
+        Where the network said something that is no number, the face is given back as it came, and
+        its state begins anew. Raises UsageError without a frame in flight, BackendError.
+        """
+        waiting, done = self._collect()
+        turn = waiting.turn
+        self.last_codes = done.codes[turn.places]
+        for row in done.broken:
+            given = waiting.faces[turn.order[row]]
+            if isinstance(given, np.ndarray):
+                done.restored[row] = given.copy()
+        return turn.back(done.restored)
+
+    def profiled(self) -> AbstractContextManager[list[FrameTimes]]:
+        """Within it the list gets each frame's times on the card, by CUDA events around every
+        operation, which take time themselves. For `restore`, one frame in flight. Raises UsageError
+        with frames in flight, and where frames run in host memory."""
+        self._check_none_in_flight()
+        return self._frames.profiled()
+
+    def close(self) -> None:
+        """See `StatefulRestorer`."""
+        self._chunks = None
+        super().close()
 
     def restore_clip(
         self, frames: Iterable[Picture], *, carry_state: bool = False
@@ -165,44 +180,23 @@ class Restorer:
         """
         if self.mode != "clip":
             raise UsageError("this restorer was loaded for mode 'stream': use restore()")
-        remaining = iter(frames)
+        remaining, chunks = iter(frames), self._chunks
         state = self.new_state()
+        assert chunks is not None
         while chunk := list(islice(remaining, self.chunk)):
             for picture in chunk:
                 check_face(picture, self.bundle.face_size)
             if not carry_state:
                 state = state.reset()
-            for picture, advanced in self._chunks.restore(chunk, state):
-                self.last_codes, state = self._frame.codes(1).copy(), advanced
+            for picture, advanced in chunks.restore(chunk, state):
+                self.last_codes, state = chunks.codes().copy(), advanced
                 yield picture
 
-    def _restore_batch(
-        self, faces: list[Picture], states: list[FaceState]
-    ) -> tuple[list[Picture], list[FaceState]]:
-        self._check_batch(faces, states)
-        # Faces that go on come before those that begin, longer windows first, so that every
-        # subgraph runs on the first rows of its buffers.
-        order = sorted(range(len(faces)), key=lambda row: -states[row].seen)
-        ordered = self._frame.placed([states[row] for row in order])
-        windows = [state.seen for state in ordered]
-        restored = self._frame.restore(windows, [faces[row] for row in order], ordered)
-        advanced = [state.advanced(state.frames + 1) for state in ordered]
-        for state in states:  # those that were elsewhere too
-            state.spent = True
-
-        rows = sorted(range(len(faces)), key=order.__getitem__)
-        self.last_codes = self._frame.codes(len(faces))[rows]
-        return [restored[row] for row in rows], [advanced[row] for row in rows]
-
-    def _check_batch(self, faces: list[Picture], states: list[FaceState]) -> None:
+    def _check_batch(self, faces: Sequence[Picture], states: Sequence[FaceState]) -> None:
         if not 0 < len(faces) == len(states):
             raise UsageError(
                 f"{len(faces)} faces and {len(states)} states: give one state per face"
             )
-        if len(faces) > self.max_faces:
-            raise UsageError(
-                f"{len(faces)} faces, but the restorer was loaded with max_faces={self.max_faces}"
-            )
         for face in faces:
-            self._frame.check(face)
-        check_states(states, self.bundle, self.window)
+            self._frames.check(face)
+        self._check_states(states)

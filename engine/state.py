@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.bundle import Bundle
+from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import StateError
 
 Latents = NDArray[np.float32]
@@ -136,13 +136,16 @@ class FaceState:
             partial.unlink(missing_ok=True)
 
 
-def check_states(states: Sequence[FaceState], bundle: Bundle, window: int) -> None:
-    """Raises StateError unless each is its own, usable, and of this network and window."""
+def check_states(states: Sequence[FaceState], network: str, window: int) -> None:
+    """Raises StateError unless each is its own, usable, and of this network and window.
+
+    `network` is what `network_identity` says.
+    """
     if len({id(state.arrays) for state in states}) < len(states):
         raise StateError("two faces share one state; each needs its own new_state()")
     for state in states:
         state.check_usable()
-        if (state.network, state.window) != (network_identity(bundle), window):
+        if (state.network, state.window) != (network, window):
             raise StateError("this state belongs to another network, or to another window")
 
 

@@ -15,13 +15,14 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from keeprt.engine.bundle import MANIFEST, Manifest, SubgraphSpec, file_sha256
+from keeprt.engine.bundle.load import MANIFEST, Manifest, file_sha256
+from keeprt.engine.bundle.specs import SubgraphSpec
 from keeprt.engine.errors import BundleError
 from keeprt.export.graph_forms import phased
 from keeprt.export.model import Keep
 from keeprt.export.onnx_passes import drop_unused_constants, fold_pads, keep_scopes
-from keeprt.export.precision_bundle import convert_subgraph
-from keeprt.export.precision_islands import islands_of
+from keeprt.export.precision.bundle import convert_subgraph
+from keeprt.export.precision.islands import islands_of
 from keeprt.export.subgraphs import FACES, FRAMES, SELECTED, Subgraph, example_inputs, split
 
 OPSET = 21

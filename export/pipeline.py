@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,17 @@ from typing import Any
 import torch
 
 from keeprt.export.bundle_writer import check_target, export_bundle
-from keeprt.export.checkpoint import checkpoint_digest, describe_source, load_checkpoint
 from keeprt.export.model import Keep, KeepConfig
-from keeprt.export.precision_islands import islands_of
+from keeprt.export.precision.islands import islands_of
+from keeprt.export.weights.file import fit_to_manifest
+from keeprt.export.weights.load import (
+    checkpoint_digest,
+    configuration_of,
+    describe_source,
+    load_checkpoint,
+    read_source,
+    synthetic_seed,
+)
 
 
 def load_network(
@@ -24,17 +33,44 @@ def load_network(
 ) -> tuple[Keep, str]:
     """A network in evaluation mode with the weights of `source`, and their SHA-256.
 
-    An ablated configuration takes the tensors that it has. Raises CheckpointError.
+    `config` None: the one that the source's weights are for. An ablated configuration takes the
+    tensors that it has; the scales of CFT and CFA are those of the tensors. Raises CheckpointError.
     """
-    config = config or KeepConfig()
-    manifest = tensor_shapes(replace(config, kalman=True, cfa=True))
-    tensors = load_checkpoint(source, manifest=manifest, progress=on_bytes, notify=notify)
+    config = config or configuration_of(source)
+    if synthetic_seed(source) is not None:
+        tensors = load_checkpoint(source, manifest=_whole(config))
+    else:
+        label, weights = read_source(source, progress=on_bytes, notify=notify)
+        config = with_scales_of(weights, config)
+        tensors = fit_to_manifest(weights, _whole(config), label)
     digest = checkpoint_digest(tensors)
     network = Keep(config)
     names = network.state_dict().keys()
     kept = {name: tensor for name, tensor in tensors.items() if name in names}
     network.load_state_dict(kept, strict=True, assign=True)
     return network.eval().requires_grad_(False), digest
+
+
+def with_scales_of(names: Iterable[str], config: KeepConfig) -> KeepConfig:
+    """The configuration with CFT and CFA where these tensors have them.
+
+    Scales that the network has no features of are left to be refused as foreign tensors.
+    """
+    return replace(
+        config,
+        cft_scales=_scales(names, "fuse_convs_dict", config) or config.cft_scales,
+        cfa_scales=_scales(names, "cross_fuse", config) or config.cfa_scales,
+    )
+
+
+def _scales(names: Iterable[str], module: str, config: KeepConfig) -> tuple[int, ...]:
+    found = (re.match(rf"{module}\.(\d+)\.", name) for name in names)
+    scales = {int(match[1]) for match in found if match}
+    return tuple(sorted(scales & set(config.level_sizes)))
+
+
+def _whole(config: KeepConfig) -> list[tuple[str, tuple[int, ...]]]:
+    return tensor_shapes(replace(config, kalman=True, cfa=True))
 
 
 def tensor_shapes(config: KeepConfig) -> list[tuple[str, tuple[int, ...]]]:
@@ -63,7 +99,7 @@ def export_weights(
     """
     islands_of(precision)
     check_target(Path(out), overwrite)
-    config = replace(config or KeepConfig(), **dict(changes or {}))
+    config = replace(config or configuration_of(source), **dict(changes or {}))
     network, digest = load_network(source, config, on_bytes=on_bytes, notify=notify)
     export_bundle(
         network,

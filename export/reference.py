@@ -28,13 +28,13 @@ def reference_frames(
 
 
 def to_tensor(picture: Picture) -> Tensor:
-    """RGB uint8 (H, W, 3) -> float32 (3, H, W) in [-1, 1] (model description, section 15.1)."""
+    """RGB uint8 (H, W, 3) -> float32 (3, H, W) in [-1, 1] (docs/model.md, section 15.1)."""
     scaled = (picture / 255).astype(np.float32)
     return (torch.from_numpy(scaled).permute(2, 0, 1) - 0.5) / 0.5
 
 
 def to_picture(face: Tensor) -> Picture:
-    """Float (3, H, W) -> RGB uint8 (H, W, 3), clamped, rounded half to even (section 15.1)."""
+    """Float (3, H, W) -> RGB uint8 (H, W, 3), clamped and rounded (docs/model.md, section 15.1)."""
     levels = ((face.clamp(-1, 1) + 1) / 2).permute(1, 2, 0).mul(255).round()
     picture: Picture = levels.to(torch.uint8).numpy()
     return picture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from keeprt.engine.bundle import TensorSpec
+from keeprt.engine.bundle.specs import TensorSpec
 from keeprt.export.model import Keep
 from keeprt.export.model.gmflow import NEIGHBOURS, STRIDE
 

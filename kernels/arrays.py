@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.errors import UsageError
+from keeprt.kernels.errors import UsageError
 
 FloatArray = NDArray[np.float32]
 

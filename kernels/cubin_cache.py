@@ -12,6 +12,7 @@ MAGIC = b"keeprt cubin 1\n"
 
 
 def default_folder() -> Path:
+    """The user's cache folder for cubins; it may not be there yet."""
     return Path(platformdirs.user_cache_dir("keeprt", appauthor=False)) / "kernels"
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.errors import UsageError
+from keeprt.kernels.errors import UsageError
 
 Planes = Sequence[NDArray[Any]]
 
 LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 ON_PIXEL_COLUMN = {"left": True, "topleft": True, "center": False, "top": False}
 ON_PIXEL_ROW = {"left": False, "topleft": True, "center": False, "top": True}
-BORDER_RGB = (132, 133, 135)  # what lies outside the frame, of 255 (section 15.4)
+BORDER_RGB = (132, 133, 135)  # outside the frame: docs/model.md, section 15.4
 
 # In the order of FrameFormat in frame.cuh; every member has four bytes.
 FRAME_DTYPE = np.dtype(
@@ -124,6 +124,7 @@ class FrameFormat:
 
     @property
     def layout(self) -> PixelLayout:
+        """How the samples of its pixel format lie in planes and words."""
         return LAYOUTS[self.pixel_format]
 
     @property

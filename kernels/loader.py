@@ -1,16 +1,19 @@
 """Compiles the CUDA sources with NVRTC from wheels, caches the cubins, loads them on the card."""
 
+import ctypes
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsInt, cast
 
-from keeprt.engine.errors import BackendError, UsageError
+import numpy as np
+
 from keeprt.kernels import cubin_cache
-from keeprt.kernels.launch import BLOCK, Launch
+from keeprt.kernels.errors import BackendError, UsageError
+from keeprt.kernels.launch import BLOCK, Argument, Launch
 from keeprt.kernels.ptxas_report import KernelReport, parse_report
 from keeprt.kernels.wheels import check_driver, find_compiler
 
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from cuda.core import Kernel, ProgramOptions, Stream
     from cuda.core.graph import GraphBuilder
 
-FOLDER = Path(__file__).parent
-SOURCES = ("crop_align", "warp_by_flow", "paste_back")
+FOLDER = Path(__file__).parent / "sources"
+SOURCES = ("crop_align", "warp_by_flow", "paste_back", "face_picture")
 # What the tests compile for: Turing to Blackwell, as far as the installed NVRTC goes.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "sm_121")
 
@@ -77,11 +80,36 @@ def load_kernels(device_id: int = 0, cache_folder: Path | None = None) -> dict[s
 
 
 def submit(kernels: dict[str, "Kernel"], stream: "Stream | GraphBuilder", launch: Launch) -> None:
-    """Put one launch on the stream; inside a capture it becomes a node of the graph."""
-    import cuda.core
+    """Put one launch on the stream; inside a capture it becomes a node of the graph.
 
-    config = cuda.core.LaunchConfig(grid=launch.grid, block=BLOCK)
-    cuda.core.launch(stream, config, kernels[launch.kernel], *launch.arguments)
+    Raises BackendError, with the driver's name of the error, where the driver refuses it.
+    """
+    prepared(kernels, launch)(stream)
+
+
+def prepared(
+    kernels: dict[str, "Kernel"], launch: Launch
+) -> "Callable[[Stream | GraphBuilder], None]":
+    """One launch, to be put on streams as often as wanted, with the errors of `submit`."""
+    from cuda.bindings import driver
+
+    # cuda.core.launch takes no structures; this is the call that it makes.
+    config = driver.CUlaunchConfig()
+    config.gridDimX, config.gridDimY, config.gridDimZ = launch.grid
+    config.blockDimX, config.blockDimY, config.blockDimZ = BLOCK, 1, 1
+    handle = cast(SupportsInt, kernels[launch.kernel].handle)  # "object" in the stubs
+    function = driver.CUfunction(int(handle))
+    values = [_c_value(argument) for argument in launch.arguments]
+    addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+
+    def put(stream: "Stream | GraphBuilder", kept: object = values) -> None:
+        _, queue = stream.__cuda_stream__()
+        config.hStream = driver.CUstream(int(queue))
+        (status,) = driver.cuLaunchKernelEx(config, function, ctypes.addressof(addresses), 0)
+        if status != driver.CUresult.CUDA_SUCCESS:
+            raise BackendError(f"{launch.kernel} cannot be launched: {status.name}")
+
+    return put
 
 
 @cache
@@ -170,6 +198,14 @@ def _complaint(name: str, architecture: str, log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     first = next((line for line in lines if re.search(r"\b(error|warning)\b", line)), lines[0])
     return f"{name} does not compile for {architecture}: {first}\n{log.strip()}"
+
+
+def _c_value(argument: Argument) -> "ctypes._CDataType":
+    if isinstance(argument, bytes):
+        return (ctypes.c_ubyte * len(argument)).from_buffer_copy(argument)
+    if isinstance(argument, np.int32):
+        return ctypes.c_int32(int(argument))
+    return ctypes.c_uint64(argument)
 
 
 def _check(status: object) -> None:

@@ -1,13 +1,15 @@
-"""Where a face lies in the frame: the affine maps, the soft edge and the region of one face."""
+"""Where a face lies in the frame: the affine maps, how far it is smoothed, and its region."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.errors import FaceError
+from keeprt.kernels.errors import FaceError
 
 FACE_SIZE = 512
+FREE_STEP = 2.0  # pixels of the frame per pixel of the crop, up to which nothing is smoothed
+LEAST_SIGMA = 0.25  # a narrower smoothing changes nothing that can be seen
 MARGIN = 2  # pixels round the region, so that a chroma sample half-way outside is seen too
 
 # In the order of FacePlacement in frame.cuh; every member has four bytes.
@@ -15,8 +17,9 @@ PLACEMENT_DTYPE = np.dtype(
     [
         ("to_frame", "f4", (2, 3)),
         ("to_crop", "f4", (2, 3)),
-        ("slope_u", "f4"),
-        ("slope_v", "f4"),
+        ("crop_width", "f4", (2, 2)),
+        ("paste_width", "f4", (2, 2)),
+        ("strength", "f4", 2),
         ("left", "i4"),
         ("top", "i4"),
         ("right", "i4"),
@@ -26,13 +29,21 @@ PLACEMENT_DTYPE = np.dtype(
 
 
 def place_face(
-    to_crop: NDArray[np.floating[Any]], width: int, height: int, size: int = FACE_SIZE
+    to_crop: NDArray[np.floating[Any]],
+    width: int,
+    height: int,
+    size: int = FACE_SIZE,
+    *,
+    halved: tuple[int, int] = (0, 0),
+    strength: float = 1.0,
+    grey: bool = False,
 ) -> NDArray[Any]:
     """The PLACEMENT_DTYPE scalar array of one face.
 
     to_crop: (2, 3) affine map from pixel centres of the frame to those of the crop, as
-    `estimateAffinePartial2D` gives it. width, height: the frame. Raises FaceError when the map
-    has no inverse.
+    `estimateAffinePartial2D` gives it. width, height: the frame. halved: 1 where chroma has half
+    the columns, half the rows. strength: share of the change that is added; `grey`: to the first
+    component alone. Raises FaceError when the map has no inverse.
     """
     forward = np.vstack([np.asarray(to_crop, np.float64), [0, 0, 1]])
     determinant = abs(forward[0, 0] * forward[1, 1] - forward[0, 1] * forward[1, 0])
@@ -41,9 +52,12 @@ def place_face(
     back = np.linalg.inv(forward)
     record = np.zeros((), PLACEMENT_DTYPE)
     record["to_crop"], record["to_frame"] = forward[:2], back[:2]
-    edge = feather_px(determinant, size)
-    steepness = np.hypot(forward[:2, 0], forward[:2, 1])  # crop pixels per frame pixel
-    record["slope_u"], record["slope_v"] = 1 / (2 * edge * steepness)
+    steps = np.array([[1, 1], [1 << halved[0], 1 << halved[1]]])  # pixels per sample
+    covered = np.hypot(back[:2, 0], back[:2, 1])  # frame pixels per crop pixel, along x and y
+    record["crop_width"] = spline_width((covered - FREE_STEP) / 2 / steps)
+    stepped = np.hypot(forward[:2, 0] * steps[:, :1], forward[:2, 1] * steps[:, 1:])
+    record["paste_width"] = spline_width((stepped - 1) / 2)
+    record["strength"] = strength, 0 if grey else strength
     last = size - 1
     corners = back[:2] @ np.array([[0, last, 0, last], [0, 0, last, last], [1, 1, 1, 1]])
     limits = np.array([[width], [height]])
@@ -61,7 +75,7 @@ def no_face() -> NDArray[Any]:
     return record
 
 
-def feather_px(determinant: float, size: int) -> float:
-    """Half the soft edge in frame pixels, by section 15.5, step 5; at least half a pixel."""
-    side = size / np.sqrt(determinant)
-    return float(max(np.floor(np.floor(side) / 20), 0.5))
+def spline_width(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Width of the cubic B-spline, in samples, that spreads as linear interpolation after a
+    smoothing by `sigma`; 0 for linear interpolation alone."""
+    return np.where(sigma < LEAST_SIGMA, 0.0, np.sqrt(3 * (np.maximum(sigma, 0) ** 2 + 1 / 6)))

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from keeprt.engine.errors import BackendError
+from keeprt.kernels.errors import BackendError
 
 _ENTRY = re.compile(r"Compiling entry function '([^']+)' for '([^']+)'")
 _STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -25,6 +25,7 @@ class KernelReport:
 
     @property
     def spills(self) -> bool:
+        """Whether registers did not suffice, so that values go through local memory."""
         return self.spill_store_bytes + self.spill_load_bytes > 0
 
 

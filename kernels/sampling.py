@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from keeprt.kernels.arrays import FloatArray
 
+WIDEST = 32.0  # a wider spline is cut to this: a bound on the work of a sample
+FARTHEST = 1e6
+
 
 class Neighbours(NamedTuple):
     """Two neighbours on one axis and how far towards the second; edges repeat."""
@@ -22,20 +25,57 @@ def clamp(values: FloatArray, low: float, high: float) -> FloatArray:
 
 
 def neighbours(coordinate: FloatArray, size: int) -> Neighbours:
+    """Of float32 coordinates in pixels, on an axis of `size` samples; NaN becomes 0."""
     inside = clamp(coordinate, 0, size - 1)
     near = np.floor(inside).astype(np.intp)
     return Neighbours(near, np.minimum(near + 1, size - 1), inside - np.floor(inside))
 
 
 def mix(start: Any, end: Any, fraction: Any) -> Any:
+    """start + (end - start) * fraction, rounded after each step."""
     return start + (end - start) * fraction
 
 
 def bilinear(plane: FloatArray, x: Neighbours, y: Neighbours) -> FloatArray:
+    """A plane (h, w) sampled at neighbours that broadcast together: along x first, then y."""
     top = mix(plane[y.near, x.near], plane[y.near, x.far], x.fraction)
     bottom = mix(plane[y.far, x.near], plane[y.far, x.far], x.fraction)
     result: FloatArray = mix(top, bottom, y.fraction)
     return result
+
+
+class Filter(NamedTuple):
+    """Weights of the samples round coordinates: of a hat, or of a cubic B-spline of a width."""
+
+    at: FloatArray
+    inverse: np.float32
+    scale: np.float32  # 0 for the hat
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+    @property
+    def most(self) -> int:
+        """Samples of the coordinate that has most."""
+        return int((self.last - self.first).max(initial=-1)) + 1
+
+    def weight(self, sample: NDArray[np.int64]) -> FloatArray:
+        """The weight of one sample for each coordinate; 0 for those that are not of its own."""
+        away = np.abs((sample.astype(np.float32) - self.at) * self.inverse)
+        inner = np.fmax(np.float32(1) - away, np.float32(0))
+        outer = np.fmax(np.float32(2) - away, np.float32(0))
+        spline = (outer * outer * outer - np.float32(4) * (inner * inner * inner)) * self.scale
+        weight = spline if self.scale else inner
+        return np.asarray(np.where(sample <= self.last, weight, np.float32(0)))
+
+
+def filter_at(coordinate: FloatArray, width: Any) -> Filter:
+    """Of float32 coordinates in samples; NaN is far away, and a width that is NaN is 0."""
+    at, spread = clamp(coordinate, -FARTHEST, FARTHEST), np.float32(clamp(width, 0, WIDEST))
+    splined, one = bool(spread > 0), np.float32(1)
+    reach, inverse = (np.float32(2) * spread, one / spread) if splined else (one, one)
+    scale = inverse / np.float32(6) if splined else np.float32(0)
+    first, last = np.ceil(at - reach).astype(np.int64), np.floor(at + reach).astype(np.int64)
+    return Filter(at, inverse, scale, first, last)
 
 
 def affine(row: FloatArray, *point: FloatArray) -> FloatArray:

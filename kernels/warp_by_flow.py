@@ -4,7 +4,7 @@ This is the meaning of `warp_by_flow.cu`, and what the CPU runtime calls. The wo
 rows that fit the cache, in scratch memory kept per thread, so that every frame costs the same and
 nothing of the frame's size is allocated but the result.
 
-Meaning (sections 11 and 12.6 of the network's description):
+Meaning (docs/model.md, sections 11 and 12.6):
 
 * full-resolution flow at (8r + a, 8c + b) is the sum over n of
   softmax(mask)[n, a, b] * 8 * flow(neighbour n of (r, c)), the neighbours being the 3x3 cells in
@@ -20,8 +20,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.errors import UsageError
 from keeprt.kernels.arrays import FloatArray, damaged_values, expect, scratch
+from keeprt.kernels.errors import UsageError
 
 CELL = 8  # pixels per cell of the low-resolution flow, in each direction
 NEIGHBOURS = 9

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from keeprt.engine.errors import BackendError
+from keeprt.kernels.errors import BackendError
+from keeprt.kernels.installing import install
 
-EXTRA = "pip install 'keeprt[kernels]'"
 NVRTC_NAME = re.compile(r"libnvrtc\.so\.(\d+)|nvrtc64_(\d+)\d_0\.dll")
 CUDA_SUCCESS = 0
 CUDA_ERRORS = {
@@ -37,7 +37,9 @@ def find_compiler() -> Compiler:
     Raises BackendError, naming the extra, when cuda-core, NVRTC or the headers are not installed.
     """
     if not _importable("cuda.core"):
-        raise BackendError(f"CUDA kernels need cuda-core, which is not installed: {EXTRA}")
+        raise BackendError(
+            f"CUDA kernels need cuda-core, which is not installed: {install('kernels')}"
+        )
     for folder in _nvidia_folders():
         headers = folder / "include"
         for library in sorted((*folder.glob("lib/*nvrtc*"), *folder.glob("bin/**/*nvrtc*"))):
@@ -45,7 +47,9 @@ def find_compiler() -> Compiler:
                 _need(headers / "cuda_fp16.h", "nvidia-cuda-runtime")
                 ctypes.CDLL(str(library), mode=getattr(ctypes, "RTLD_GLOBAL", 0))
                 return Compiler(library, headers)
-    raise BackendError(f"CUDA kernels need the wheel nvidia-cuda-nvrtc, which is missing: {EXTRA}")
+    raise BackendError(
+        f"CUDA kernels need the wheel nvidia-cuda-nvrtc, which is missing: {install('kernels')}"
+    )
 
 
 def check_driver() -> None:
@@ -83,4 +87,6 @@ def _nvidia_folders() -> list[Path]:
 
 def _need(path: Path, wheel: str) -> None:
     if not path.is_file():
-        raise BackendError(f"CUDA kernels need the wheel {wheel}, which is missing: {EXTRA}")
+        raise BackendError(
+            f"CUDA kernels need the wheel {wheel}, which is missing: {install('kernels')}"
+        )

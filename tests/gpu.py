@@ -24,8 +24,8 @@ def build_tiny_plans(path: Path, window: int) -> tuple[Any, Any]:
     """The bundle at `path` with TensorRT-RTX plans for two faces in its folder, and their sizes."""
     pytest.importorskip("tensorrt_rtx")
     from keeprt.engine import load_bundle
-    from keeprt.engine.backends.tensorrt_plans import BuildRequest, build_plans
-    from keeprt.engine.plans import Profile
+    from keeprt.engine.libraries.tensorrt.build_all import BuildRequest, build_plans
+    from keeprt.engine.libraries.tensorrt.plan_store import Profile
 
     bundle, profile = load_bundle(path), Profile(faces=(1, 1, 2), frames=(2, window, window))
     build_plans(bundle, BuildRequest(profile=profile))

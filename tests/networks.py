@@ -1,9 +1,13 @@
-"""Small networks for tests and the bundles made of them."""
+"""Small networks for tests and the bundles made of them.
+
+`python -m tests.networks FOLDER` makes the bundles, for Pythons that have no torch.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,14 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[1]
-SOURCES = (*sorted((ROOT / "export").rglob("*.py")), ROOT / "engine" / "bundle.py", Path(__file__))
+SOURCES = (
+    *sorted((ROOT / "export").rglob("*.py")),
+    *sorted((ROOT / "engine" / "bundle").glob("*.py")),
+    Path(__file__),
+)
 WEIGHTS = "synthetic:3"
+SMALL: dict[str, dict[str, bool]] = {
+    "tiny": {},
+    "tiny_without_kalman": {"kalman": False},
+    "tiny_without_cfa": {"cfa": False},
+}
 
 
 def tiny_network(**changes: Any) -> Any:
     """A `Keep` of the tiny configuration with synthetic weights of seed 3."""
-    from keeprt.export.checkpoint import load_checkpoint
     from keeprt.export.model import Keep, KeepConfig
+    from keeprt.export.weights.load import load_checkpoint
 
     network = Keep(KeepConfig.tiny(**changes)).eval().requires_grad_(False)
     manifest = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
@@ -30,7 +43,7 @@ def tiny_network(**changes: Any) -> Any:
 
 def export(network: Any, path: Path, weights: str = WEIGHTS) -> Path:
     from keeprt.export.bundle_writer import export_bundle
-    from keeprt.export.checkpoint import checkpoint_digest
+    from keeprt.export.weights.load import checkpoint_digest
 
     digest = checkpoint_digest(network.state_dict())
     export_bundle(network, path, weights_source=weights, weights_sha256=digest)
@@ -44,7 +57,7 @@ def export_cached(network: Any, folder: Path, like: Path | None = None) -> Path:
     the whole one: those are copied from `like`, its bundle.
     """
     from keeprt.export import bundle_writer
-    from keeprt.export.checkpoint import checkpoint_digest
+    from keeprt.export.weights.load import checkpoint_digest
 
     key = hashlib.sha256(checkpoint_digest(network.state_dict()).encode())
     key.update(repr(network.config).encode())
@@ -67,6 +80,12 @@ def export_cached(network: Any, folder: Path, like: Path | None = None) -> Path:
         return export(network, path)
 
 
+def export_small(name: str, cache: Path) -> Path:
+    """One of SMALL, the ablated ones with the graphs that they share with the whole one."""
+    like = None if name == "tiny" else export_small("tiny", cache)
+    return export_cached(tiny_network(**SMALL[name]), cache, like)
+
+
 def faces(count: int, size: int = 128, seed: int = 0) -> list[NDArray[np.uint8]]:
     """A drifting blurred texture: neighbouring frames are related, so flow and gain have work."""
     import cv2
@@ -80,3 +99,9 @@ def faces(count: int, size: int = 128, seed: int = 0) -> list[NDArray[np.uint8]]
         np.ascontiguousarray(texture[2 * i : 2 * i + size, 3 * i : 3 * i + size])
         for i in range(count)
     ]
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    for small in SMALL:
+        shutil.copytree(export_small(small, target / "cache"), target / small)

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from keeprt.engine.video_graph import frame_bytes, planes_in
+from keeprt.engine.frame.video_list import frame_bytes, planes_in
 from keeprt.kernels.frame import FrameFormat, components
-
-from .networks import faces
+from tests.networks import faces
 
 
 def video(format: FrameFormat, count: int, seed: int = 0) -> list[Any]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import onnx
 from onnx import TensorProto, helper
 
-from keeprt.engine.bundle import DTYPE_BYTES, Bundle, TensorSpec
-from keeprt.export.precision_cost import node_flops, shapes_and_types
+from keeprt.engine.bundle.load import Bundle
+from keeprt.engine.bundle.specs import DTYPE_BYTES, TensorSpec
+from keeprt.export.precision.cost import node_flops, shapes_and_types
 
 # Nodes that a runtime serves by looking at the same bytes in another shape.
 FREE = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Constant"}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 
-from keeprt.benchmarks.bench.contenders import Case, pictures_for
-from keeprt.benchmarks.bench.rates import RateMeter
-from keeprt.benchmarks.bench.worker import ContenderError, Participant, Sample
+from keeprt.benchmarks.bench.hardware.rates import RateMeter
+from keeprt.benchmarks.bench.hardware.watch import Watch
+from keeprt.benchmarks.bench.rivals.contenders import Case, ContenderError, pictures_for
+from keeprt.benchmarks.bench.rivals.worker import Participant, Sample
 from keeprt.engine.errors import UsageError
-from keeprt.engine.pixels import Picture
+from keeprt.engine.frame.pixels import Picture
+from keeprt.engine.frame.times import FrameTimes
 
 Say = Callable[[str], None]
 
@@ -35,6 +39,7 @@ class Run:
     rounds: list[list[Sample]] = field(default_factory=list)
     peak_bytes: int = 0
     failure: str = ""
+    profile: list[FrameTimes] = field(default_factory=list)
 
 
 def run_case(
@@ -44,26 +49,35 @@ def run_case(
     *,
     rounds: int,
     calls: int,
+    least_s: float = 0.0,
+    profiled: int = 0,
     meter: RateMeter | None = None,
-    observe: Callable[[], None] = lambda: None,
+    watch: Watch | None = None,
     say: Say = lambda text: None,
+    runs: dict[str, Run] | None = None,
 ) -> list[Run]:
     """Rounds of `calls` steady calls of each contender, the rates measured before each round.
 
-    Each round begins with another contender, so that none always follows the same one; `observe`
-    is called after each, while a card has the clocks of its work. Raises UsageError for fewer
-    than one round or call, and keeprt's own errors of a contender.
+    Each round begins with another contender, so that none always follows the same one; `watch`
+    looks at the card during a contender's turn and at other load after each round. `runs` is
+    filled as it goes, so that an interrupted case keeps what it has. More rounds follow until the
+    first contender has been timed for `least_s` seconds; then `profiled` frames of each are timed
+    by the card, where they run on one. Raises UsageError for fewer than one round or call, and
+    keeprt's own errors of a contender.
     """
     if rounds < 1 or calls < 1:
         raise UsageError("ask for at least one round of one call")
-    runs = {name: Run(name) for name in contenders}
+    runs = {} if runs is None else runs
+    runs |= {name: Run(name) for name in contenders}
     alive: dict[str, Participant] = {}
+    in_order = False
     try:
         for name, start in contenders.items():
             say(f"{describe(case)}: {name} starts")
             alive[name] = start()
-            _guarded(runs[name], alive, partial(_start, case, clip))
-        for number in range(rounds):
+            guarded(runs[name], alive, partial(_start, case, clip))
+        ours = next(iter(runs.values()))
+        for number in _numbers(ours, rounds, least_s):
             if meter is not None:
                 say(f"{describe(case)}: round {number + 1} of {rounds}, this machine's rates")
                 meter.measure()
@@ -71,14 +85,32 @@ def run_case(
             pictures = [pictures_for(case, clip, first + k) for k in range(calls)]
             for name in rotated(list(alive), number):
                 say(f"{describe(case)}: round {number + 1} of {rounds}, {name}")
-                _guarded(runs[name], alive, partial(_round, pictures))
-            observe()
+                frames = calls * case.frames_per_call
+                with watch.watching(name, frames) if watch else nullcontext():
+                    guarded(runs[name], alive, partial(_round, pictures))
+            if watch is not None:
+                watch.end_round()
         for name in list(alive):
-            _guarded(runs[name], alive, _remember_peak)
+            guarded(runs[name], alive, _remember_peak)
+        if profiled:
+            pictures = [pictures_for(case, clip, k) for k in range(profiled)]
+            for name in list(alive):
+                say(f"{describe(case)}: {name} once more, timed by the card")
+                guarded(runs[name], alive, partial(_profile, pictures))
+        in_order = True
     finally:
         for participant in alive.values():
-            participant.close()
+            participant.close(at_once=not in_order)
     return list(runs.values())
+
+
+def _numbers(ours: Run, rounds: int, least_s: float) -> Iterator[int]:
+    """So many rounds, and more until ours was timed for long enough, or failed."""
+    for number in count():
+        timed_s = sum(sample.seconds for round_ in ours.rounds for sample in round_)
+        if number >= rounds and (ours.failure or timed_s >= least_s):
+            return
+        yield number
 
 
 def rotated(names: Sequence[str], number: int) -> list[str]:
@@ -89,9 +121,12 @@ def rotated(names: Sequence[str], number: int) -> list[str]:
 
 def describe(case: Case) -> str:
     """A case in a few words."""
+    if case.scenario == "cold":
+        return "cold start"
     if case.mode == "clip":
         return f"clip, chunks of {case.chunk}"
-    return f"stream, {case.faces} face{'s' if case.faces > 1 else ''}"
+    flying = ", two in flight" if case.in_flight > 1 else ""
+    return f"stream, {case.faces} face{'s' if case.faces > 1 else ''}{flying}"
 
 
 def _start(case: Case, clip: Sequence[Picture], participant: Participant, run: Run) -> None:
@@ -106,11 +141,15 @@ def _round(pictures: Sequence[Sequence[Picture]], participant: Participant, run:
     run.rounds.append(participant.round(pictures))
 
 
+def _profile(pictures: Sequence[Sequence[Picture]], participant: Participant, run: Run) -> None:
+    run.profile = participant.profile(pictures)
+
+
 def _remember_peak(participant: Participant, run: Run) -> None:
     run.peak_bytes = participant.peak_bytes()
 
 
-def _guarded(
+def guarded(
     run: Run, alive: dict[str, Participant], step: Callable[[Participant, Run], None]
 ) -> None:
     """Lets a contender that fails leave the run, its place in the table kept."""

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from keeprt.benchmarks import report as r
+from keeprt.benchmarks.bench.card_times import page_table
+from keeprt.benchmarks.bench.comparison import RULE, Comparison
+from keeprt.benchmarks.bench.hardware.machine import machine_rows
+from keeprt.benchmarks.bench.hardware.rates import rates_in_words
 from keeprt.benchmarks.bench.harness import describe
 from keeprt.benchmarks.bench.results import BenchResult, CaseResult, ContenderResult
 from keeprt.benchmarks.bench.summary import STREAMS_RULE
@@ -17,10 +21,9 @@ Cell: TypeAlias = "str | int | float | r.Cell | None"
 Columns: TypeAlias = "list[str | r.Column]"
 
 FLOOR_NOTE = (
-    "The floor is max(FLOP / matrix-product rate, bytes that must move / copy rate), both rates "
-    "the best that were measured on this machine between the rounds. Bytes that must move are the "
-    "weights, inputs and outputs of a stage, each once; unfused is the sum over all nodes of its "
-    "graph."
+    "The floor is max(FLOP / matrix-product rate, bytes that must move / copy rate). Bytes that "
+    "must move are the weights, inputs and outputs of a stage, each once; unfused is the sum over "
+    "all nodes of its graph."
 )
 COLD_NOTE = (
     "Every contender runs in a process of its own: loading includes its libraries, and peak "
@@ -28,38 +31,85 @@ COLD_NOTE = (
 )
 
 
-def write_page(result: BenchResult, path: Path, day: date | None = None) -> None:
+def write_page(
+    result: BenchResult,
+    path: Path,
+    day: date | None = None,
+    comparison: Comparison | None = None,
+) -> None:
     """Writes the page, whole or not at all. Raises UsageError or MediaError."""
-    r.write_report(bench_report(result, day or date.today()), path)
+    if day is None:
+        day = date.fromisoformat(result.date[:10]) if result.date else date.today()
+    r.write_report(bench_report(result, day, comparison), path)
 
 
-def bench_report(result: BenchResult, day: date) -> r.Report:
+def bench_report(result: BenchResult, day: date, comparison: Comparison | None = None) -> r.Report:
     """The page's content."""
     facts = [
-        *result.machine.items(),
+        *machine_rows(result.machine),
         *((f"bundle {name}", _code(name, value)) for name, value in result.bundle.items()),
         ("command", f"`{result.command}`"),
         ("date", day.isoformat()),
+        *([("scenario", result.scenario)] if result.scenario else []),
+        *([("other load", result.load.statement())] if result.load else []),
     ]
     sections = [section for case in result.cases for section in _sections(case)]
     if result.streams:
         sections.append(_streams(result))
+    verdict: list[r.Block] = []
+    if comparison is not None:
+        verdict = [r.Verdict(not comparison.worse, comparison.headline())]
+        sections.insert(0, _against(comparison))
     return r.Report(
         "Speed of a bundle",
         sections,
         subtitle="Throughput, latency and memory beside rivals in the same run, and the distance "
         "from what this machine can do at most",
         facts=facts,
-        summary=list(_summary(result)),
+        summary=[*verdict, *_summary(result)],
     )
 
 
+def _against(comparison: Comparison) -> r.Section:
+    columns: Columns = [
+        "case",
+        "contender",
+        r.Column("before", "ms", digits=1),
+        r.Column("now", "ms", digits=1),
+        r.Column("as measured", "now by before", digits=3),
+        r.Column("compared", "now by before", numeric=True),
+        r.Column("memory", "now by before", digits=2),
+        "verdict",
+    ]
+    rows: list[list[Cell]] = [
+        [
+            one.case,
+            one.contender,
+            one.before_ms,
+            one.now_ms,
+            one.raw,
+            str(one.time or ""),
+            one.memory,
+            r.Cell("worse", status="bad", note=one.words)
+            if one.words
+            else r.Cell("faster" if one.is_faster else "equal", status="good"),
+        ]
+        for one in comparison.changes
+    ]
+    notes = r.Text("\n\n".join(f"{note[0].upper()}{note[1:]}." for note in comparison.notes))
+    return r.Section("Against the baseline", [r.Table(columns, rows), notes], intro=f"{RULE}.")
+
+
 def _summary(result: BenchResult) -> Iterator[r.Highlights | r.Text]:
+    if not result.complete:
+        yield r.Text("This run was interrupted: some rounds or cases are missing.", tone="note")
     case = result.cases[0]
     ours = case.contenders[0]
     if ours.call_ms is None:
         yield r.Text(f"{ours.name} failed: {ours.failure}", tone="note")
         return
+    for warning in result.warnings:
+        yield r.Text(f"Warning: {warning}.", tone="note")
     p99 = f"p99 is {ours.call_ms.p99 / 1e3:.3f} s of {ours.call_ms.count}"
     shown = [
         r.Highlight(f"{call_of(case)}, median", ours.call_ms.p50 / 1e3, "s", p99, digits=3),
@@ -71,7 +121,8 @@ def _summary(result: BenchResult) -> Iterator[r.Highlights | r.Text]:
     for rival in case.contenders[1:]:
         if rival.call_ms is not None:
             ratio = rival.call_ms.p50 / ours.call_ms.p50
-            shown.append(r.Highlight(f"{rival.name} takes", ratio, "times ours", digits=2))
+            note = str(rival.times_ours or "")
+            shown.append(r.Highlight(f"{rival.name} takes", ratio, "times ours", note, digits=2))
     yield r.Highlights(shown)
     if result.bundle.get("weights", "").startswith("synthetic:"):
         yield r.Text(
@@ -83,7 +134,9 @@ def _summary(result: BenchResult) -> Iterator[r.Highlights | r.Text]:
 
 def _sections(case: CaseResult) -> Iterator[r.Section]:
     name = describe(case.case)
-    blocks: list[r.Block] = [_latency(case), _cold(case)]
+    cold = case.case.scenario == "cold"
+    blocks: list[r.Block] = [_latency(case), *([] if cold else [_cold(case)])]
+    blocks += [page_table(one.name, one.card) for one in case.contenders if one.card is not None]
     measured = [found for found in case.contenders if found.call_ms is not None]
     if measured:
         blocks += _charts(case, measured)
@@ -93,20 +146,34 @@ def _sections(case: CaseResult) -> Iterator[r.Section]:
 
 
 def _latency(case: CaseResult) -> r.Table:
-    ms = [r.Column(name, "ms", digits=1) for name in ("p50", "p90", "p99", "max", "jitter")]
-    columns: Columns = ["", *ms, r.Column("calls"), r.Column("throughput", "faces/s", digits=3)]
+    names = ("median", "p90", "p99", "p99.9", "max", "jitter")
+    ms = [r.Column(name, "ms", digits=1) for name in names]
+    columns: Columns = ["", *ms, r.Column("CV", "%", digits=1), r.Column("calls"),
+                        r.Column("throughput", "faces/s", digits=3),
+                        r.Column("times ours", numeric=True)]  # fmt: skip
     rows: list[list[Cell]] = [[found.name, *_latency_cells(found)] for found in case.contenders]
-    caption = "Percentiles are samples; below 100 calls p99 is the largest. Jitter is the mean "
-    caption += "difference of neighbouring calls."
-    return r.Table(columns, rows, title=f"Warm time of a {call_of(case)}", caption=caption)
+    cold = case.case.scenario == "cold"
+    caption = "Percentiles as trtexec has them: the P % one leaves out the (100 - P) % largest "
+    caption += "samples, so that below 100 calls p99 is the largest. CV: coefficient of variation, "
+    caption += "marked above 2.5 %. Jitter: mean difference of neighbouring calls of a round. "
+    caption += "Times ours: ratio of medians with its 95 % bootstrap interval."
+    return r.Table(
+        columns,
+        rows,
+        title=f"{'Time' if cold else 'Warm time'} of a {call_of(case)}",
+        caption=caption,
+    )
 
 
 def _latency_cells(found: ContenderResult) -> list[Cell]:
     ms = found.call_ms
     if ms is None:
         failed = r.Cell(None, status="bad", note=found.failure)
-        return [failed, None, None, None, None, None, None]
-    return [ms.p50, ms.p90, ms.p99, ms.max, ms.jitter, ms.count, found.faces_per_s]
+        return [failed, *[None] * 9]
+    times = (ms.p50, ms.p90, ms.p99, ms.p999, ms.max, ms.jitter)
+    ratio = None if found.times_ours is None else str(found.times_ours)
+    cv = r.Cell(ms.cv, status="bad", note=ms.unstable) if ms.unstable else ms.cv
+    return [*times, cv, ms.count, found.faces_per_s, ratio]
 
 
 def _cold(case: CaseResult) -> r.Table:
@@ -121,7 +188,7 @@ def _cold(case: CaseResult) -> r.Table:
 
 
 def _charts(case: CaseResult, measured: list[ContenderResult]) -> list[r.Block]:
-    ours = measured[0]
+    ours, cold = measured[0], case.case.scenario == "cold"
     stages = stage_names(measured)
     calls = {found.name: [ms for round_ in found.rounds_ms for ms in round_] for found in measured}
     return [
@@ -132,15 +199,21 @@ def _charts(case: CaseResult, measured: list[ContenderResult]) -> list[r.Block]:
                 for found in measured
             ],
             "ms",
-            title="Stages of a frame, median",
+            title=f"Stages of a {'start' if cold else 'frame'}, median",
             caption="The reference computes the flow's features of both frames in one stage; for "
             "the others that bar is the sum of its two parts.",
         ),
         _histogram(case, ours, calls[ours.name]),
-        r.timeline(dict(calls), "ms", title=f"Time of each {call_of(case)}, round after round"),
+        r.timeline(
+            dict(calls),
+            "ms",
+            title=f"Time of each {call_of(case)}, round after round",
+            what=call_of(case),
+        ),
         r.timeline(
             {found.name: found.resident_mb for found in measured},
             "MB",
+            what=call_of(case),
             title=f"Resident memory after each {call_of(case)}",
         ),
     ]
@@ -149,7 +222,7 @@ def _charts(case: CaseResult, measured: list[ContenderResult]) -> list[r.Block]:
 def _histogram(case: CaseResult, ours: ContenderResult, calls_ms: list[float]) -> r.Histogram:
     # Its own marks would be interpolated percentiles; those of the table are samples.
     ms = ours.call_ms
-    caption = f"p50 {ms.p50:.1f} ms, p90 {ms.p90:.1f} ms, p99 {ms.p99:.1f} ms." if ms else ""
+    caption = f"Median {ms.p50:.1f} ms, p90 {ms.p90:.1f} ms, p99 {ms.p99:.1f} ms." if ms else ""
     title = f"{ours.name}: time of a {call_of(case)}"
     return r.Histogram(calls_ms, "ms", title=title, caption=caption, percentiles=())
 
@@ -180,9 +253,7 @@ def _physics(case: CaseResult) -> list[r.Block]:
         if p is not None
     ]  # fmt: skip
     roof = r.Roof("this machine", case.rates.gflop_s, case.rates.gb_s)
-    caption = f"Matrix products at {case.rates.gflop_s:.0f} GFLOP/s (float32, ONNX Runtime), "
-    caption += f"copies at {case.rates.gb_s:.1f} GB/s read and written; medians of "
-    caption += f"{len(case.rate_samples)} measurements between the rounds."
+    caption = f"This machine: {rates_in_words(case.rate_samples)}."
     return [r.Table(columns, rows, caption=caption), r.Roofline(points, [roof])]
 
 

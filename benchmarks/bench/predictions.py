@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keeprt.benchmarks.bench.cards import (
+from keeprt.benchmarks.bench.cost import stream_costs
+from keeprt.benchmarks.bench.hardware.cards import (
     CARDS,
+    OTHER_TYPES,
     Prediction,
-    all_in_float16,
+    all_in,
     card_named,
     predict,
 )
-from keeprt.benchmarks.bench.cost import stream_costs
-from keeprt.engine.bundle import load_bundle
+from keeprt.engine.bundle.load import load_bundle
 
 
 def predictions(path: Path, cards: str, window: int) -> list[Prediction]:
-    """Floors of one steady frame of one face, in the bundle's types and, for float32, in half.
+    """Floors of one steady frame of one face, in the bundle's types and, for float32, in
+    those that a card has beside it.
 
     `cards` are names with commas between, or "all". Raises UsageError for an unknown card,
     BundleError.
@@ -29,7 +31,8 @@ def predictions(path: Path, cards: str, window: int) -> list[Prediction]:
     found = []
     for card in chosen:
         found.append(predict(card, costs, precision))
-        if precision == "fp32":
-            half = {name: all_in_float16(cost) for name, cost in costs.items()}
-            found.append(predict(card, half, "if all were fp16"))
+        for words, kind, bytes_ in OTHER_TYPES if precision == "fp32" else ():
+            if card.rate(kind):
+                other = {name: all_in(cost, kind, bytes_) for name, cost in costs.items()}
+                found.append(predict(card, other, words))
     return found

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from keeprt.benchmarks.bench.contenders import Case
+from keeprt.benchmarks.bench.card_times import CardTimes, card_times
+from keeprt.benchmarks.bench.cold import FIRST
 from keeprt.benchmarks.bench.cost import StageCost
-from keeprt.benchmarks.bench.harness import Cold, Run
-from keeprt.benchmarks.bench.rates import Rates
+from keeprt.benchmarks.bench.hardware.load import Load
+from keeprt.benchmarks.bench.hardware.rates import Rates
+from keeprt.benchmarks.bench.harness import Cold, Run, describe
+from keeprt.benchmarks.bench.ratios import Ratio, ratio_of_medians
+from keeprt.benchmarks.bench.rivals.contenders import Case
 from keeprt.benchmarks.bench.summary import BatchSpeed, Distribution, distribution
-from keeprt.benchmarks.whole_file import write_whole
+from keeprt.engine.summaries import as_text, envelope, write_text
 
-FORMAT = "keeprt-bench"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 3
 BETWEEN = "between stages"
 # Stages of the reference that are several of the engine's.
 MERGED = {"flow": ("flow_features", "flow_matching")}
@@ -42,16 +44,23 @@ class Physics:
 
 @dataclass(frozen=True)
 class StageResult:
-    """Milliseconds of one stage in a frame (of all faces of a batch)."""
+    """Milliseconds of one stage in a frame (of all faces of a batch), and of each call's."""
 
     stage: str
     ms: Distribution
     physics: Physics | None = None
+    calls_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class ContenderResult:
-    """One contender in one case. `call_ms` is what a caller waits: a frame, or a chunk."""
+    """One contender in one case. `call_ms` is what a caller waits: a frame, or a chunk.
+
+    `times_ours` is its median call by the engine's. `rounds_waited_ms` is the part of each call in
+    which its thread had no core, `pace_ms` each round's unit of work (see `bench.load`).
+    `card` is of a profile run on a card; `prepared` contexts were made or graphs captured in timed
+    calls, which is none where frames were steady.
+    """
 
     name: str
     failure: str = ""
@@ -64,6 +73,11 @@ class ContenderResult:
     peak_memory_mb: float = 0.0
     rounds_ms: tuple[tuple[float, ...], ...] = ()
     resident_mb: tuple[float, ...] = ()
+    rounds_waited_ms: tuple[tuple[float, ...], ...] = ()
+    pace_ms: tuple[float, ...] = ()
+    times_ours: Ratio | None = None
+    card: CardTimes | None = None
+    prepared: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,8 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """A whole run. `streams` is by contender and frame rate, over all batch sizes."""
+    """A whole run. `streams` is by contender and frame rate, over all batch sizes; `load` is what
+    else ran, `on_card` whether the engine computed on a GPU, whose times need no processor."""
 
     machine: Mapping[str, str]
     bundle: Mapping[str, str]
@@ -86,15 +101,39 @@ class BenchResult:
     rates: Rates
     cases: tuple[CaseResult, ...]
     streams: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    complete: bool = True
+    scenario: str = ""
+    load: Load | None = None
+    on_card: bool = False
+    date: str = ""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know before he believes a figure."""
+        found = [self.load.warning()] if self.load and self.load.warning() else []
+        for case in self.cases:
+            ours = case.contenders[0]
+            if ours.call_ms is not None and ours.call_ms.unstable:
+                found.append(f"{describe(case.case)}: {ours.name}'s {ours.call_ms.unstable}")
+            found += [
+                f"{describe(case.case)}: {one.name} was not steady: in timed calls {one.prepared} "
+                "contexts were made or graphs captured"
+                for one in case.contenders
+                if one.prepared
+            ]
+        return found
 
     def to_json(self) -> str:
-        """The whole of it as JSON text, with the format's name and version."""
-        content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
-        return json.dumps(content | asdict(self), indent=1) + "\n"
+        """The whole of it as JSON text, in the envelope of all results."""
+        content: dict[str, Any] = {"format_version": FORMAT_VERSION} | asdict(self)
+        machine, command = content.pop("machine"), content.pop("command")
+        content.pop("date")
+        content["warnings"] = self.warnings
+        return as_text(envelope("bench", content, command, machine))
 
     def write_json(self, path: Path) -> None:
         """Writes the JSON; the file appears whole or not at all. Raises UsageError."""
-        write_whole(path, self.to_json())
+        write_text(path, self.to_json())
 
 
 def contender_result(
@@ -119,6 +158,23 @@ def contender_result(
         peak_memory_mb=run.peak_bytes / 1e6,
         rounds_ms=tuple(tuple(1e3 * s for s in round_) for round_ in rounds_s),
         resident_mb=tuple(sample.resident_bytes / 1e6 for sample in samples),
+        rounds_waited_ms=tuple(tuple(1e3 * s.waited_s for s in round_) for round_ in run.rounds),
+        pace_ms=tuple(1e3 * round_[0].pace_s for round_ in run.rounds if round_),
+        card=card_times(run.profile),
+        prepared=sum(sample.prepared for sample in samples),
+    )
+
+
+def with_ratios(contenders: Sequence[ContenderResult]) -> tuple[ContenderResult, ...]:
+    """The same, each rival with how many times as long it takes as the first."""
+    ours = contenders[0].rounds_ms
+    if not ours:
+        return tuple(contenders)
+    return tuple(
+        replace(found, times_ours=ratio_of_medians(found.rounds_ms, ours, paired=True))
+        if found.rounds_ms and index
+        else found
+        for index, found in enumerate(contenders)
     )
 
 
@@ -137,8 +193,9 @@ def _stages(
     run: Run, frames: int, costs: Mapping[str, StageCost], rates: Rates
 ) -> list[StageResult]:
     names = list(run.rounds[0][0].stages)
+    between = [] if FIRST in names else [BETWEEN]
     found = []
-    for name in [*names, BETWEEN]:
+    for name in [*names, *between]:
         rounds_s = [
             [
                 (sample.seconds - sum(sample.stages.values()) if name == BETWEEN
@@ -149,7 +206,9 @@ def _stages(
         ]  # fmt: skip
         ms = distribution(rounds_s)
         cost = costs.get(name)
-        found.append(StageResult(name, ms, _physics([cost], ms.p50, rates) if cost else None))
+        physics = _physics([cost], ms.p50, rates) if cost else None
+        calls = tuple(1e3 * s for round_ in rounds_s for s in round_)
+        found.append(StageResult(name, ms, physics, calls))
     return found
 
 

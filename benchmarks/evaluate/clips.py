@@ -8,16 +8,16 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.benchmarks.demo_clip import demo_clip
-from keeprt.engine.aligned import to_face
 from keeprt.engine.errors import FaceError, MediaError, UsageError
 from keeprt.engine.faces.detection import Detector
 from keeprt.engine.media import open_source
+from keeprt.engine.pipeline.aligned_clip import to_face
 from keeprt.engine.pipeline.aligning import align
 from keeprt.engine.pipeline.looking import FaceFinder
 from keeprt.engine.pipeline.options import RestoreOptions
 from keeprt.engine.pipeline.work import FrameWork, Summary
+from keeprt.export.training.degradation import Frame
 
 MADE = "made"
 _DEFAULT_RATE = Fraction(25)

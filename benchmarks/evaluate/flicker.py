@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.engine.errors import UsageError
+from keeprt.export.training.degradation import Frame
 
 
 def flicker_picture(frames: Sequence[Frame], column: int | None = None) -> Frame:

@@ -1,9 +1,8 @@
 """How poor a clip is made: three levels of ranges, and the draw of one degradation from them.
 
 The KEEP paper (arXiv 2408.05205) tests on VFHQ-mild, -medium and -heavy: Eq. 9 with blur, noise
-and constant rate factor drawn from the ranges of its Table A1. The ranges here are keeprt's own
-under the same words, not the paper's: figures compare with each other, not with the paper's. Who
-has the table gives its ranges by `--sigma`, `--noise`, `--crf`, one level at a time.
+and constant rate factor drawn from the ranges of its Table A1, which stand here. Other ranges are
+given by `--sigma`, `--noise`, `--crf`, one level at a time.
 """
 
 from __future__ import annotations
@@ -13,10 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keeprt.benchmarks.degradation import Degradation
 from keeprt.engine.errors import UsageError
+from keeprt.export.training.degradation import Degradation
 
 Range = tuple[float, float]
+
+PAPER = "the paper's Table A1"
+SIZE = 512  # of the paper's faces
 
 _WORST = {"sigma": 50.0, "noise": 255.0, "crf": 51.0}
 
@@ -25,7 +27,7 @@ _WORST = {"sigma": 50.0, "noise": 255.0, "crf": 51.0}
 class Level:
     """Ranges that a clip's degradation is drawn from, uniformly, ends included.
 
-    sigma: of the blur, in pixels of the full-size face. noise: sigma in 8-bit levels. crf: of
+    sigma: of the blur, in pixels of a 512-pixel face. noise: sigma in 8-bit levels. crf: of
     libx264, whole numbers. downscale: whole factor r. ranges_from: whose ranges they are.
     """
 
@@ -34,7 +36,7 @@ class Level:
     noise: Range
     crf: tuple[int, int]
     downscale: int = 4
-    ranges_from: str = "keeprt"
+    ranges_from: str = PAPER
 
     def __post_init__(self) -> None:
         for what, worst in _WORST.items():
@@ -47,8 +49,10 @@ class Level:
         if not 1 <= self.downscale <= 32:
             raise UsageError(f"downscale is {self.downscale}; give a whole factor from 1 to 32")
 
-    def draw(self, clip: str, seed: int) -> Degradation:
+    def draw(self, clip: str, seed: int, size: int = SIZE) -> Degradation:
         """The degradation of a clip of that name; the same for the same name, level and seed.
+
+        The blur is that of a face of `size` pixels, so that a small one is as unsharp as a large.
 
         Neither other clips nor other levels of a run change it.
         """
@@ -56,7 +60,7 @@ class Level:
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
         # rounded, so that the figures written down give the same clip again
         return Degradation(
-            blur_sigma=round(generator.uniform(*self.sigma), 3),
+            blur_sigma=round(generator.uniform(*self.sigma) * size / SIZE, 3),
             downscale=self.downscale,
             noise_sigma=round(generator.uniform(*self.noise), 3),
             crf=int(generator.integers(self.crf[0], self.crf[1] + 1)),
@@ -67,9 +71,9 @@ class Level:
 LEVELS = {
     level.name: level
     for level in (
-        Level("mild", sigma=(1.0, 2.5), noise=(0.0, 5.0), crf=(18, 25)),
-        Level("medium", sigma=(2.5, 5.0), noise=(5.0, 10.0), crf=(25, 32)),
-        Level("heavy", sigma=(5.0, 8.0), noise=(10.0, 20.0), crf=(32, 40)),
+        Level("mild", sigma=(2.0, 5.0), noise=(0.0, 5.0), crf=(18, 25)),
+        Level("medium", sigma=(5.0, 10.0), noise=(5.0, 10.0), crf=(25, 35)),
+        Level("heavy", sigma=(5.0, 10.0), noise=(5.0, 10.0), crf=(35, 45)),
     )
 }
 

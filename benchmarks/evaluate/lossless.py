@@ -10,10 +10,10 @@ import av
 import cv2
 import numpy as np
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media import SourceFrame, VideoInfo, open_sink, open_source
 from keeprt.engine.media.colour import Converter
+from keeprt.export.training.degradation import Frame
 
 SUFFIX = ".mkv"
 

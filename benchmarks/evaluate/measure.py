@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.engine.errors import UsageError
+from keeprt.export.training.degradation import Frame
+from keeprt.kernels.installing import install
 
 #: One value per frame; None where a frame has none.
 Series = list[float | None]
@@ -104,7 +105,7 @@ def pictures_measures() -> list[Measure]:
     try:
         metrics = import_module("skimage.metrics")
     except ImportError as error:
-        raise UsageError("PSNR and SSIM need scikit-image: pip install 'keeprt[all]'") from error
+        raise UsageError(f"PSNR and SSIM need scikit-image: {install('all')}") from error
 
     def psnr(sharp: Frame, restored: Frame) -> float:
         if np.array_equal(sharp, restored):

@@ -8,13 +8,13 @@ from functools import partial
 
 import cv2
 
-from keeprt.benchmarks.degradation import Degradation, Frame, degrade_small, enlarge
 from keeprt.benchmarks.evaluate.clips import SharpClip
-from keeprt.engine.aligned import restored_faces
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.bundle import Bundle
+from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import UsageError
+from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
+from keeprt.engine.pipeline.aligned_clip import restored_faces
 from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW, Restorer
+from keeprt.export.training.degradation import Degradation, Frame, degrade_small, enlarge
 
 BASELINES = ("degraded", "bicubic")
 OURS = ("per-frame", "stream", "clip")
@@ -65,6 +65,7 @@ def our_methods(
     names: Sequence[str] = OURS,
     provider: str = "cpu",
     threads: int | None = None,
+    device: int = 0,
     window: int = DEFAULT_WINDOW,
     chunk: int = DEFAULT_CHUNK,
 ) -> list[Method]:
@@ -74,7 +75,7 @@ def our_methods(
         raise UsageError(f"unknown method {unknown[0]!r}; choose {', '.join((*BASELINES, *OURS))}")
     if not names:
         return []
-    sessions = OnnxRuntimeBackend(bundle, provider, threads)
+    sessions = OnnxRuntimeBackend(bundle, provider, threads, device)
     methods = {}
     if {"per-frame", "stream"} & set(names):
         stream = Restorer(bundle, sessions, mode="stream", window=window)
@@ -96,8 +97,8 @@ def per_frame(restorer: Restorer, clip: DegradedClip) -> Iterator[Frame]:
     """Every frame as the first of a new face: CodeFormer's way, with the same weights.
 
     Exact, not an approximation: a first frame uses neither the flow, nor the high-quality encoder,
-    nor cross-frame attention, and its latent is the observed one (section 3 of the model's
-    description), which is the network without the Kalman network and CFA.
+    nor cross-frame attention, and its latent is the observed one (docs/model.md,
+    section 3), which is the network without the Kalman network and CFA.
     """
     state = restorer.new_state()
     for face in clip.input:

@@ -22,8 +22,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.degradation import Frame
-from keeprt.benchmarks.demo_clip import similarity
 from keeprt.benchmarks.evaluate.measure import (
     AKD,
     IDS,
@@ -44,9 +42,11 @@ from keeprt.benchmarks.evaluate.onnx_file import (
     square_side,
     takes_pictures,
 )
-from keeprt.engine.errors import BackendError, FaceError, UsageError
+from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.faces.alignment import FACE_SIZE, TEMPLATE
 from keeprt.engine.faces.centerface import CenterFace
+from keeprt.export.training.degradation import Frame
+from keeprt.export.training.portrait import similarity
 
 Points = NDArray[np.float64]
 
@@ -211,7 +211,7 @@ def keypoint_distance(first: Points | None, second: Points | None) -> float | No
 def _centerface_measure() -> Measure:
     try:
         detector = CenterFace()
-    except (FaceError, BackendError):
+    except BackendError:
         return Measure(AKD, NOT_GIVEN, spread=SIGMA_AKD)
 
     def landmarks(face: Frame) -> Points | None:

@@ -15,9 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.degradation import Frame
-from keeprt.engine.backends.onnxruntime_providers import open_session, prepare, provider_named
 from keeprt.engine.errors import BackendError, UsageError
+from keeprt.engine.libraries.onnxruntime.providers import (
+    on_device,
+    open_session,
+    prepare,
+    provider_named,
+)
+from keeprt.export.training.degradation import Frame
+from keeprt.kernels.installing import install_onnxruntime
 
 Tensor = NDArray[Any]
 
@@ -85,16 +91,22 @@ class Port:
 class OnnxNetwork:
     """A loaded file."""
 
-    def __init__(self, file: OnnxFile, provider: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        file: OnnxFile,
+        provider: str = "cpu",
+        threads: int | None = None,
+        device: int = 0,
+    ) -> None:
         """Raises UsageError for a file that is no network, BackendError without ONNX Runtime."""
         try:
             import onnxruntime
         except ImportError:
-            raise BackendError("ONNX Runtime is not installed: pip install 'keeprt[cpu]'") from None
+            raise BackendError(f"ONNX Runtime is not installed: {install_onnxruntime()}") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        chosen = provider_named(provider)
+        chosen = on_device(provider_named(provider), device)
         prepare(onnxruntime, chosen, options)
         self.file = file
         try:

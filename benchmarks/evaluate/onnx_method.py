@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.benchmarks.evaluate.methods import BASELINES, OURS, DegradedClip, Method
 from keeprt.benchmarks.evaluate.onnx_file import (
     RANGES,
@@ -19,27 +18,34 @@ from keeprt.benchmarks.evaluate.onnx_file import (
     tensor_picture,
 )
 from keeprt.engine.errors import BackendError, UsageError
+from keeprt.export.training.degradation import Frame
 
-OPTIONS = ("range", "output", "weight")
+OPTIONS = ("range", "output", "weight", "w")
 
 
 def onnx_method(
-    text: str, face_size: int, provider: str = "cpu", threads: int | None = None
+    text: str, face_size: int, provider: str = "cpu", threads: int | None = None, device: int = 0
 ) -> Method:
     """A face restorer of others, run frame by frame: `NAME=FILE[,range=0..1][,output=PORT]`.
 
     The file has one input (1, 3, S, S) RGB with S the face's size or free, and an output of that
     shape, both in -1..1 as exports of GFPGAN, GPEN, RestoreFormer and CodeFormer are, unless
-    `range` says else. A second input of one number is CodeFormer's fidelity: `weight`, 1 by
-    default, as KEEP has it. Raises UsageError.
+    `range` says else. A second input of one number is CodeFormer's fidelity: `w` (or `weight`), 1
+    by default, as KEEP has it. Raises UsageError.
     """
+    name, file_text = method_name("--onnx", text)
+    network = OnnxNetwork(parse_file(file_text, OPTIONS), provider, threads, device)
+    return Method(name, network.file.path.name, _onnx_restorer(network, face_size))
+
+
+def method_name(option: str, text: str) -> tuple[str, str]:
+    """The two sides of NAME=FILE. Raises UsageError for a name that is none, or keeprt's own."""
     name, mark, file_text = text.partition("=")
     if not mark or not name or not all(c.isalnum() or c in "-_.+" for c in name):
-        raise UsageError(f"--onnx {text!r}: give NAME=FILE, the name in letters, digits and -_.+")
+        raise UsageError(f"{option} {text!r}: give NAME=FILE, the name in letters, digits and -_.+")
     if name in (*BASELINES, *OURS):
-        raise UsageError(f"--onnx {text!r}: {name} is one of keeprt's methods; take another name")
-    network = OnnxNetwork(parse_file(file_text, OPTIONS), provider, threads)
-    return Method(name, network.file.path.name, _onnx_restorer(network, face_size))
+        raise UsageError(f"{option} {text!r}: {name} is one of keeprt's methods; take another name")
+    return name, file_text
 
 
 def _onnx_restorer(network: OnnxNetwork, size: int) -> Callable[[DegradedClip], Iterator[Frame]]:
@@ -86,8 +92,15 @@ def _is_number(port: Port) -> bool:
 
 
 def _weight(network: OnnxNetwork, port: Port) -> Tensor:
-    text = network.file.options.get("weight", "1")
+    options = network.file.options
+    if "w" in options and not 0 <= _float(network, options["w"]) <= 1:
+        raise UsageError(f"{network.file.path}: w={options['w']}: CodeFormer's is from 0 to 1")
+    text = options.get("w", options.get("weight", "1"))
+    return np.full([1] * len(port.dims), _float(network, text), port.dtype)
+
+
+def _float(network: OnnxNetwork, text: str) -> float:
     try:
-        return np.full([1] * len(port.dims), float(text), port.dtype)
+        return float(text)
     except ValueError:
         raise UsageError(f"{network.file.path}: weight={text} is no number") from None

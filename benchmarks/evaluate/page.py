@@ -10,13 +10,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keeprt.benchmarks import report
-from keeprt.benchmarks.degradation import Frame
 from keeprt.benchmarks.evaluate.flicker import stretched
 from keeprt.benchmarks.evaluate.lossless import SUFFIX, read_clip, read_picture
 from keeprt.benchmarks.evaluate.measure import E_WARP, PSNR, Column
+from keeprt.benchmarks.evaluate.paper import MEANING as PAPER_MEANING
+from keeprt.benchmarks.evaluate.paper import ROW as PAPER
 from keeprt.benchmarks.evaluate.result import Evaluation
 from keeprt.benchmarks.evaluate.run import FLICKER, SHARP
-from keeprt.benchmarks.evaluate.table import COLUMNS, heading, level_title, notes, rows, sources
+from keeprt.benchmarks.evaluate.table import (
+    heading,
+    level_title,
+    notes,
+    paper_row,
+    rows,
+    shown_columns,
+    sources,
+)
+from keeprt.export.training.degradation import Frame
 
 OVER_TIME = (PSNR, E_WARP)
 _FLICKER_WIDTH = 192
@@ -89,9 +99,8 @@ def _protocol(found: Evaluation) -> report.Section:
                     "SHA-256 of the input",
                 ],
                 drawn,
-                caption="Drawn uniformly from the level's ranges by the seed. The ranges of levels "
-                "that are keeprt's own are not those of the paper's Table A1: figures compare "
-                "within this page, not with the paper.",
+                caption="Drawn uniformly from the level's ranges by the seed; ranges of the blur "
+                "are in pixels of a 512-pixel face. The paper's figures are means over 50 clips.",
             ),
             report.Table(["measure", "computed by"], [list(row) for row in sources(found).items()]),
             report.Text("\n\n".join(notes(found))),
@@ -100,14 +109,17 @@ def _protocol(found: Evaluation) -> report.Section:
 
 
 def _level(found: Evaluation, folder: Path, level: str) -> report.Section:
-    table = report.Table(
-        ["method", *(report.Column(heading(column), numeric=True) for column in COLUMNS)],
-        [
-            [name, *(report.Cell(c.text, status="good" if c.best else None) for c in cells)]
-            for name, cells in rows(found, level)
-        ],
-        caption="Means over frames, then over clips. Marked: the best of a column.",
-    )
+    shown: list[list[report.Cell | str]] = [
+        [name, *(report.Cell(c.text, status="good" if c.best else None) for c in cells)]
+        for name, cells in rows(found, level)
+    ]
+    caption = "Means over frames, then over clips. Marked: the best of a column."
+    if stated := paper_row(found, level):
+        shown.append([report.Cell(PAPER, status="neutral"),
+                      *(report.Cell(text, status="neutral") for text in stated)])  # fmt: skip
+        caption += f" {PAPER_MEANING}."
+    columns = (report.Column(heading(c), numeric=True) for c in shown_columns(found))
+    table = report.Table(["method", *columns], shown, caption=caption)
     charts = [_over_time(found, level, column) for column in OVER_TIME]
     blocks = [table, *charts, _flicker(found, folder, level)]
     return report.Section(level.capitalize(), blocks, level_title(found, level))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from os import cpu_count
 from pathlib import Path
@@ -22,11 +22,12 @@ from keeprt.benchmarks.evaluate.networks import (
     landmarks_measure,
     lpips_measure,
 )
+from keeprt.benchmarks.evaluate.onnx_clip import onnx_clip_method
 from keeprt.benchmarks.evaluate.onnx_file import OnnxNetwork, parse_file
 from keeprt.benchmarks.evaluate.onnx_method import onnx_method
 from keeprt.benchmarks.evaluate.run import Plan
 from keeprt.benchmarks.evaluate.warping import warping_measure
-from keeprt.engine.bundle import Bundle, load_bundle
+from keeprt.engine.bundle.load import Bundle, load_bundle
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.alignment import FACE_SIZE
 from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW
@@ -59,12 +60,14 @@ class Request:
     seed: int = 0
     methods: str | None = None
     onnx: Sequence[str] = ()
+    onnx_clip: Sequence[str] = ()
     lpips: str | None = None
     identity: str | None = None
     landmarks: str | None = None
     column: int | None = None
     provider: str = "cpu"
     threads: int | None = None
+    device: int = 0
     window: int = DEFAULT_WINDOW
     chunk: int = DEFAULT_CHUNK
     command: str = ""
@@ -132,11 +135,14 @@ def _methods(asked: Request, bundle: Bundle | None, size: int) -> list[Method]:
             names=ours,
             provider=asked.provider,
             threads=asked.threads,
+            device=asked.device,
             window=asked.window,
             chunk=asked.chunk,
         )
-    for text in asked.onnx:
-        method = onnx_method(text, size, asked.provider, asked.threads)
+    how = (asked.provider, asked.threads, asked.device)
+    others = [onnx_method(text, size, *how) for text in asked.onnx]
+    others += [onnx_clip_method(text, asked.downscale, *how) for text in asked.onnx_clip]
+    for method in others:
         if method.name in [other.name for other in found]:
             raise UsageError(f"two methods are called {method.name}")
         found.append(method)
@@ -147,7 +153,7 @@ def _measures(asked: Request, size: int) -> list[Measure]:
     def network(text: str | None, allowed: Sequence[str]) -> OnnxNetwork | None:
         if text is None:
             return None
-        return OnnxNetwork(parse_file(text, allowed), asked.provider, asked.threads)
+        return OnnxNetwork(parse_file(text, allowed), asked.provider, asked.threads, asked.device)
 
     return [
         *pictures_measures(),
@@ -170,7 +176,7 @@ def _facts(asked: Request, bundle: Bundle | None) -> dict[str, str]:
     facts["versions"] = ", ".join(filter(None, map(_version, _LIBRARIES)))
     if asked.command:
         facts["command"] = asked.command
-    facts["date"] = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    facts["date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return facts
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keeprt.benchmarks.evaluate.measure import Series, mean_known
-from keeprt.benchmarks.whole_file import write_whole
 from keeprt.engine.errors import UsageError
+from keeprt.engine.summaries import as_text, envelope, opened, write_text
 
-FORMAT = "keeprt-evaluation"
+FORMAT, BEFORE_THE_ENVELOPE = "keeprt-evaluate", "keeprt-evaluation"
 FORMAT_VERSION = 1
 FILE = "evaluate.json"
 
@@ -65,9 +64,13 @@ class Evaluation:
 
     def save(self, out: Path) -> None:
         """Writes evaluate.json into a folder, at once."""
-        content = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(self)}
-        text = json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(out / FILE, text + "\n")
+        self.write(out / FILE)
+
+    def write(self, target: Path) -> None:
+        """Writes the JSON, whole or not at all; `-` is stdout. Raises UsageError."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        summary = envelope("evaluate", content, self.facts.get("command", ""))
+        write_text(target, as_text(summary))
 
 
 def load_evaluation(out: Path) -> Evaluation:
@@ -79,26 +82,18 @@ def load_evaluation(out: Path) -> Evaluation:
         raise UsageError(f"{out} holds no {FILE}; make one with `keeprt evaluate`") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}; evaluate again") from None
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+    found = content.get("format") if isinstance(content, dict) else None
+    content = opened(content, "evaluate")
+    if found not in (FORMAT, BEFORE_THE_ENVELOPE):
         raise UsageError(f"{file} is no evaluation of keeprt")
-    if (version := content.pop("version", None)) != FORMAT_VERSION:
+    content.pop("format", None)
+    if (version := content.pop("format_version", content.pop("version", None))) != FORMAT_VERSION:
         raise UsageError(f"{file} has version {version}, this keeprt reads {FORMAT_VERSION}")
     try:
         content["results"] = [Result(**_from_json(result)) for result in content["results"]]
         return Evaluation(**content)
     except (KeyError, TypeError) as error:
         raise UsageError(f"{file} is incomplete or damaged: {error}; evaluate again") from None
-
-
-def _to_json(value: Any) -> Any:
-    """JSON knows no infinity, which is the PSNR of a frame that is identical."""
-    if isinstance(value, Mapping):
-        return {key: _to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "inf"
-    return value
 
 
 def _from_json(value: Any) -> Any:

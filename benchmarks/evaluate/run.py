@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.benchmarks.evaluate.clips import SharpClip
 from keeprt.benchmarks.evaluate.flicker import flicker_picture
 from keeprt.benchmarks.evaluate.levels import Level
@@ -20,6 +19,7 @@ from keeprt.benchmarks.evaluate.measure import Measure, Series, averages
 from keeprt.benchmarks.evaluate.methods import DegradedClip, Method
 from keeprt.benchmarks.evaluate.result import Evaluation, Result
 from keeprt.engine.errors import KeeprtError, UsageError
+from keeprt.export.training.degradation import Frame
 
 SHARP = "sharp"
 FLICKER = "_flicker.png"
@@ -109,7 +109,7 @@ def _keep_sharp(plan: Plan, found: Evaluation, clip: _Clip, given: Sequence[Meas
 
 
 def _degrade(plan: Plan, found: Evaluation, sharp: SharpClip, level: Level) -> DegradedClip:
-    degradation = level.draw(sharp.name, plan.seed)
+    degradation = level.draw(sharp.name, plan.seed, sharp.frames[0].shape[0])
     degraded = DegradedClip.make(sharp, degradation)
     drawn = {**asdict(degradation), "sha256": frames_sha256(degraded.input)}
     found.drawn[f"{sharp.name}/{level.name}"] = drawn

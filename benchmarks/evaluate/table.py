@@ -17,8 +17,11 @@ from keeprt.benchmarks.evaluate.measure import (
     SSIM,
     Column,
 )
+from keeprt.benchmarks.evaluate.paper import MEANING as PAPER_MEANING
+from keeprt.benchmarks.evaluate.paper import ROW, stated
 from keeprt.benchmarks.evaluate.result import Evaluation
 
+PAPER = ROW
 COLUMNS: tuple[Column, ...] = (PSNR, SSIM, LPIPS, IDS, SIGMA_IDS, AKD, SIGMA_AKD, E_WARP)
 
 
@@ -40,19 +43,34 @@ def is_given(found: Evaluation, column: Column) -> bool:
     return found.columns.get(column.key, NOT_GIVEN) != NOT_GIVEN
 
 
+def shown_columns(found: Evaluation) -> list[Column]:
+    """The columns that something computed: others would push them off the page."""
+    return [column for column in COLUMNS if is_given(found, column)]
+
+
+def paper_row(found: Evaluation, level: str) -> list[str]:
+    """What the paper states of itself at a level of its own name, in the same columns; or none."""
+    values = [(column, stated(level, column)) for column in shown_columns(found)]
+    if all(value is None for _, value in values):
+        return []
+    return ["" if value is None else column.text(value) for column, value in values]
+
+
 def level_title(found: Evaluation, level: str) -> str:
     """A level with the ranges its degradations were drawn from, and whose they are."""
     ranges = found.levels[level]
     parts = [f"{what} {_range(ranges[what])}" for what in ("sigma", "noise", "crf")]
-    whose = "keeprt's own ranges" if ranges["ranges_from"] == "keeprt" else "ranges as given"
+    given = ranges["ranges_from"] == "command line"
+    whose = "ranges as given" if given else f"ranges of {ranges['ranges_from']}"
     return f"{level}: {', '.join(parts)}, r = {ranges['downscale']} ({whose})"
 
 
 def rows(found: Evaluation, level: str) -> list[tuple[str, list[Cell]]]:
-    """One row per method that has results at this level: name and a cell per column."""
+    """One row per method that has results at this level: name and a cell per shown column."""
     methods = [name for name in found.methods if found.of(level, name)]
-    cells = {name: [_cell(found, level, name, c) for c in COLUMNS] for name in methods}
-    for index, column in enumerate(COLUMNS):
+    columns = shown_columns(found)
+    cells = {name: [_cell(found, level, name, c) for c in columns] for name in methods}
+    for index, column in enumerate(columns):
         for name in _best(found, level, methods, column):
             cells[name][index] = Cell(cells[name][index].text, best=True)
     return [(name, cells[name]) for name in methods]
@@ -76,14 +94,14 @@ def notes(found: Evaluation) -> list[str]:
                 f"{E_WARP.heading}, of the sharp clip {name} itself: {E_WARP.text(own)}; "
                 "blur lowers it too"
             )
+    if any(paper_row(found, level) for level in found.levels):
+        lines.append(PAPER_MEANING)
     if any(_without_face(found, level, name) for level in found.levels for name in found.methods):
         lines.append(f"{AKD.label} (n/N): a face was found in n of N frames, and AKD is theirs")
     return lines
 
 
 def _cell(found: Evaluation, level: str, method: str, column: Column) -> Cell:
-    if not is_given(found, column):
-        return Cell(NOT_GIVEN)
     text = column.text(found.mean(level, method, column.key))
     if column is AKD and (missing := _without_face(found, level, method)):
         frames = sum(result.frames for result in found.of(level, method))

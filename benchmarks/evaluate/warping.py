@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.degradation import Frame
 from keeprt.benchmarks.evaluate.measure import E_WARP, Measure, Series
+from keeprt.export.training.degradation import Frame
 
 Float32 = NDArray[np.float32]
 

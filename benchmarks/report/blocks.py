@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keeprt.engine.errors import UsageError
-from keeprt.engine.pixels import Picture
+from keeprt.engine.frame.pixels import Picture
 
 Status: TypeAlias = Literal["good", "bad", "neutral"]
 Value: TypeAlias = "str | int | float | None"

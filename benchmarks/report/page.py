@@ -16,8 +16,9 @@ from keeprt.benchmarks.report.colours import declarations
 from keeprt.benchmarks.report.pictures import data_uri
 from keeprt.benchmarks.report.svg import NOT_TEXT
 from keeprt.benchmarks.report.tables import show_table, show_value
-from keeprt.engine.media.errors import PathLike
-from keeprt.engine.media.partial import PartialOutput
+from keeprt.engine.errors import MediaError
+from keeprt.engine.media.errors import PathLike, display_name, reason
+from keeprt.engine.media.writing.partial import PartialOutput
 
 
 def write_report(report: Report, path: PathLike) -> None:
@@ -29,6 +30,9 @@ def write_report(report: Report, path: PathLike) -> None:
     output = PartialOutput(path, inputs=[], overwrite=True, is_folder=False)
     try:
         output.temporary.write_text(page, encoding="utf-8", newline="\n")
+    except OSError as error:
+        output.discard()
+        raise MediaError(f"cannot write {display_name(path)}: {reason(error)}") from error
     except BaseException:
         output.discard()
         raise

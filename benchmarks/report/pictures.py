@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from keeprt.engine.errors import UsageError
-from keeprt.engine.pixels import Picture
+from keeprt.engine.frame.pixels import Picture
 
 QUALITY = 88
 _LOSSLESS = 101  # any quality above 100 asks OpenCV's WebP writer to keep every pixel

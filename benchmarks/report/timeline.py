@@ -19,10 +19,12 @@ def timeline(
     first_frame: int = 0,
     log_y: bool = False,
     thresholds: Sequence[Threshold] = (),
+    what: str = "frame",
 ) -> LineChart:
-    """A chart of values per frame, frame `first_frame` first; `unit` names the vertical axis."""
+    """A chart of values per frame, or per `what` else; `first_frame` is the first one's number,
+    `unit` names the vertical axis."""
     lines = [
         Line(name, first_frame + np.arange(len(np.atleast_1d(values))), np.atleast_1d(values))
         for name, values in series.items()
     ]
-    return LineChart(lines, "frame", unit, title, caption, log_y=log_y, thresholds=thresholds)
+    return LineChart(lines, what, unit, title, caption, log_y=log_y, thresholds=thresholds)

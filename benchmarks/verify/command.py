@@ -9,50 +9,36 @@ from pathlib import Path
 import torch
 
 from keeprt.benchmarks.precision_runs import Recorder
-from keeprt.benchmarks.verify.baseline import check_face, load_baseline, regressions
-from keeprt.benchmarks.verify.bisect import bisect
-from keeprt.benchmarks.verify.console import bisect_sentences, console_tables
-from keeprt.benchmarks.verify.faces import FaceSource
-from keeprt.benchmarks.verify.judge import Verdict, judge
-from keeprt.benchmarks.verify.junit import write_junit
-from keeprt.benchmarks.verify.page import write_page
-from keeprt.benchmarks.verify.pictures import PictureFolder
-from keeprt.benchmarks.verify.result import FrameRow, Result, load_result
-from keeprt.benchmarks.verify.run import Verification, Watchers, spread
+from keeprt.benchmarks.verify.conclusion import Outputs
+from keeprt.benchmarks.verify.judging.baseline import check_face, load_baseline
+from keeprt.benchmarks.verify.judging.judge import Verdict
+from keeprt.benchmarks.verify.judging.thresholds import Thresholds, check_patterns, load_thresholds
+from keeprt.benchmarks.verify.measuring.bisect import bisect
+from keeprt.benchmarks.verify.measuring.faces import FaceSource
+from keeprt.benchmarks.verify.measuring.repeats import distinct_answers
+from keeprt.benchmarks.verify.measuring.run import Verification, Watchers, spread
+from keeprt.benchmarks.verify.measuring.soak import there_and_back
+from keeprt.benchmarks.verify.measuring.weights_check import check_weights
+from keeprt.benchmarks.verify.pack import PACK_FRAMES, write_pack
+from keeprt.benchmarks.verify.polygraphy_files import write_polygraphy
+from keeprt.benchmarks.verify.result import FrameRow, Result
 from keeprt.benchmarks.verify.subject import (
     check_run,
+    judged_names,
     notes_of,
     open_backend,
     reference_of,
     subject_of,
 )
-from keeprt.benchmarks.verify.tables import drift_sentences, headline
-from keeprt.benchmarks.verify.thresholds import Thresholds, load_thresholds
-from keeprt.engine.bundle import Bundle, load_bundle
+from keeprt.engine.bundle.load import Bundle, load_bundle
 from keeprt.engine.errors import UsageError
+from keeprt.engine.summaries import STDOUT
 from keeprt.export.model import Keep
-
-__all__ = [
-    "FaceSource",
-    "Outputs",
-    "PictureFolder",
-    "Request",
-    "bisect_failures",
-    "bisect_sentences",
-    "conclude",
-    "console_tables",
-    "drift_sentences",
-    "headline",
-    "judge",
-    "measure",
-    "prepare",
-    "reopen",
-]
 
 
 @dataclass(frozen=True)
 class Request:
-    """The options of one run."""
+    """The options of one run. `soak`: so many frames, by `frames` of the clip there and back."""
 
     bundle: Path
     source: FaceSource
@@ -66,24 +52,13 @@ class Request:
     backend: str
     provider: str
     threads: int | None
+    soak: int | None = None
+    device: int = 0
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where results go, what they are held against, and where the pictures of the run are."""
-
-    thresholds: Path | None = None
-    baseline: Path | None = None
-    json: Path | None = None
-    junit: Path | None = None
-    report: Path | None = None
-    pictures: PictureFolder | None = None
-
-    def check(self) -> None:
-        """Raises UsageError for a file that cannot be written, before half an hour is spent."""
-        for path in (self.json, self.junit, self.report):
-            if path is not None and (path.is_dir() or not _writable(path.parent)):
-                raise UsageError(f"cannot write {path}: it is a folder, or its folder is a file")
+    @property
+    def total(self) -> int:
+        """Frames that are restored."""
+        return self.soak or self.frames
 
 
 @dataclass
@@ -103,21 +78,27 @@ class Prepared:
 def prepare(request: Request, outputs: Outputs) -> Prepared:
     """Loads and checks everything. Raises KeeprtError."""
     check_run(request.mode, request.window, request.chunk, request.frames, request.samples)
-    outputs.check()
     bundle = load_bundle(request.bundle)
     clip, how = request.source.describe(), (request.mode, request.window, request.chunk)
     result = Result(
-        subject_of(bundle, *how, clip, request.frames),
+        subject_of(bundle, *how, clip, request.total),
         notes_of(bundle, request.backend, request.provider, request.threads),
+        soak=request.soak is not None,
     )
     limits = load_thresholds(result.notes["precision"], outputs.thresholds)
+    if outputs.thresholds is not None:
+        check_patterns(limits, judged_names(bundle, request.window), outputs.thresholds)
+    if outputs.pack is not None and request.mode != "stream":
+        raise UsageError("--pack holds frames of stream mode: leave out --mode clip")
     baseline = load_baseline(outputs.baseline, result) if outputs.baseline else None
     if request.threads:
         torch.set_num_threads(request.threads)
     window = request.window if request.mode == "stream" else request.chunk + 1
-    backend = open_backend(bundle, request.backend, request.provider, request.threads, window)
+    library = (request.backend, request.provider, request.threads)
+    backend = open_backend(bundle, *library, window, request.device)
     network = reference_of(bundle, request.weights)
     verification = _verification(request, bundle, backend, network, result)
+    verification.keep = PACK_FRAMES if outputs.pack is not None else 0
     return Prepared(request, outputs, bundle, network, result, limits, baseline, verification)
 
 
@@ -129,17 +110,36 @@ def measure(prepared: Prepared, on_frame: Callable[[], None] = lambda: None) -> 
     def frame_done(row: FrameRow) -> None:
         if prepared.baseline:
             check_face(prepared.baseline, row)
-        if json:
+        if json and str(json) != STDOUT:
             result.save(json)
         on_frame()
 
     prepared.verification.watchers = Watchers(
         frame_done, folder.save if folder else lambda pictures: None
     )
-    prepared.verification.run(request.source.faces(request.frames, prepared.bundle.face_size))
+    faces = request.source.faces(request.frames, prepared.bundle.face_size)
+    run, bundle = prepared.verification, prepared.bundle
+    run.run(there_and_back(faces, request.total) if request.soak else faces)
     if len(result.frames) < 2:
         name = result.subject["clip"]
         raise UsageError(f"{name} has fewer than 2 frames with a face; nothing recurrent is tested")
+    result.answers = distinct_answers(bundle, run.backend, run.tensors)
+    result.weights = [asdict(check) for check in check_weights(bundle, prepared.network)]
+
+
+def write_takeover(prepared: Prepared) -> list[str]:
+    """The files that others go on with, as lines for the user. Raises UsageError."""
+    outputs, run, said = prepared.outputs, prepared.verification, []
+    if outputs.polygraphy is not None:
+        write_polygraphy(outputs.polygraphy, prepared.bundle, run.tensors, prepared.limits)
+        said.append(f"wrote tensors of {len(run.tensors)} subgraphs to {outputs.polygraphy}")
+    if outputs.pack is not None:
+        how = (prepared.result.subject, prepared.result.notes, outputs.thresholds)
+        digest = write_pack(outputs.pack, prepared.bundle, run.kept, *how)
+        said.append(
+            f"wrote {outputs.pack} of {len(run.kept)} frames, SHA-256 of its header {digest}"
+        )
+    return said
 
 
 def bisect_failures(
@@ -164,33 +164,6 @@ def bisect_failures(
     return statements
 
 
-def conclude(
-    result: Result, limits: Thresholds, baseline: Result | None, outputs: Outputs
-) -> Verdict:
-    """The verdict on a result, written to every file that was asked for."""
-    verdict = judge(result, limits)
-    if baseline is not None:
-        before = judge(baseline, limits).criteria
-        found = regressions(verdict.criteria, before, limits.baseline)
-        verdict = Verdict([*verdict.criteria, *found], verdict.complete)
-    if outputs.json:
-        result.save(outputs.json, verdict.as_dict())
-    if outputs.junit:
-        write_junit(outputs.junit, result, verdict)
-    if outputs.report:
-        write_page(outputs.report, result, verdict, limits, outputs.pictures)
-    return verdict
-
-
-def reopen(path: Path, outputs: Outputs) -> tuple[Result, Thresholds, Result | None]:
-    """An earlier result with what it is held against now. Raises UsageError."""
-    outputs.check()
-    result = load_result(path)
-    limits = load_thresholds(str(result.notes.get("precision")), outputs.thresholds)
-    baseline = load_baseline(outputs.baseline, result) if outputs.baseline else None
-    return result, limits, baseline
-
-
 def _verification(
     request: Request, bundle: Bundle, backend: Recorder, network: Keep, result: Result
 ) -> Verification:
@@ -201,11 +174,6 @@ def _verification(
         result=result,
         window=request.window,
         chunk=request.chunk if request.mode == "clip" else None,
-        samples=spread(request.samples, request.frames),
+        samples=spread(request.samples, request.total),
         control=request.control,
     )
-
-
-def _writable(folder: Path) -> bool:
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    return existing.is_dir()

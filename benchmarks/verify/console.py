@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keeprt.benchmarks.verify.judge import Verdict
+from keeprt.benchmarks.junit import apart
+from keeprt.benchmarks.verify.judging.judge import Verdict
+from keeprt.benchmarks.verify.measuring.soak import slopes
 from keeprt.benchmarks.verify.result import Result
-from keeprt.benchmarks.verify.tables import output_rows, run_rows
+from keeprt.benchmarks.verify.tables import drift_sentences, output_rows, run_rows
 
 TextTable = tuple[str, list[str], list[list[str]]]
 
@@ -53,12 +55,38 @@ def console_tables(result: Result, verdict: Verdict) -> Iterator[TextTable]:
                 [
                     criterion.where,
                     criterion.measure,
-                    f"{criterion.value:.4g}",
-                    f"{'at most' if criterion.at_most else 'at least'} {criterion.limit:.4g}",
+                    apart(criterion.value, criterion.limit)[0],
+                    f"{'at most' if criterion.at_most else 'at least'} "
+                    f"{apart(criterion.value, criterion.limit)[1]}",
                 ]
                 for criterion in verdict.failed
             ],
         )
+
+
+def sentences(result: Result) -> list[str]:
+    """What stands below the tables: drift, weights, equal runs, and what was found inside."""
+    return [*drift_sentences(result), *other_sentences(result), *bisect_sentences(result)]
+
+
+def other_sentences(result: Result) -> Iterator[str]:
+    """The weights, whether equal runs are equal, and how time and memory go over the frames."""
+    checked = [check for check in result.weights if check["compared"]]
+    if checked:
+        count = sum(check["compared"] for check in checked)
+        different = sum(len(check["different"]) for check in checked)
+        share = min(check["share"] for check in checked)
+        said = f"{different} differ" if different else "all are equal"
+        yield (
+            f"weights: {count} compared with the reference's, {said} (at least {share:.0%} of a "
+            "subgraph's bytes)"
+        )
+    if result.answers:
+        varying = [f"{name} ({n} answers)" for name, n in result.answers.items() if n > 1]
+        said = f"not bit-equal: {', '.join(varying)}" if varying else "bit-equal"
+        yield f"ten equal runs of each of {len(result.answers)} subgraphs: {said}"
+    if result.soak:
+        yield from (slope.statement() for slope in slopes(result.frames))
 
 
 def bisect_sentences(result: Result) -> Iterator[str]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from keeprt.benchmarks import report as r
 from keeprt.benchmarks.precision_runs import PEAK
-from keeprt.benchmarks.verify.errors import Array, FrameError
-from keeprt.benchmarks.verify.judge import Criterion, Verdict
-from keeprt.benchmarks.verify.pictures import PictureFolder
+from keeprt.benchmarks.verify.console import other_sentences
+from keeprt.benchmarks.verify.judging.judge import Criterion, Verdict
+from keeprt.benchmarks.verify.judging.thresholds import Thresholds
+from keeprt.benchmarks.verify.measuring.errors import Array, FrameError
+from keeprt.benchmarks.verify.measuring.pictures import FramePictures, PictureFolder
 from keeprt.benchmarks.verify.result import FrameRow, Result
-from keeprt.benchmarks.verify.run import FramePictures
 from keeprt.benchmarks.verify.tables import (
     MEANINGS,
     RUNS,
@@ -24,8 +25,7 @@ from keeprt.benchmarks.verify.tables import (
     output_rows,
     run_rows,
 )
-from keeprt.benchmarks.verify.thresholds import Thresholds
-from keeprt.engine.pixels import Picture
+from keeprt.engine.frame.pixels import Picture
 
 SHOWN_FRAMES = 4  # pictures cost about 100 KB a frame
 FACTS = ("precision", "backend", "provider", "threads", "cpu", "cores", "system", "python")
@@ -46,6 +46,9 @@ def write_page(
         r.Section("Each subgraph", [_outputs(result)], intro="On the reference's own activations."),
         r.Section("All criteria", [_criteria(verdict.criteria)]),
     ]
+    if others := list(other_sentences(result)):
+        lines = "\n\n".join(f"{line[0].upper()}{line[1:]}." for line in others)
+        sections.insert(-1, r.Section("Weights, repetition, endurance", [r.Text(lines)]))
     if verdict.failed:
         notes = [r.Text(str(entry["statement"]), tone="note") for entry in result.bisected]
         failed = r.Section("What does not hold", [_criteria(verdict.failed), *notes])
@@ -98,7 +101,7 @@ def _highlights(result: Result) -> r.Highlights:
 
 
 def _criteria(criteria: Sequence[Criterion]) -> r.Block:
-    columns: list[str | r.Column] = ["criterion", "measure", *_numeric("value"), "limit", "holds"]
+    columns: list[str | r.Column] = ["criterion", "measure", *_numeric("value", "limit"), "holds"]
     return r.Table(columns, [_criterion(criterion) for criterion in criteria])
 
 

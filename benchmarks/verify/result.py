@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keeprt.benchmarks.verify.errors import CodeError, FrameError, TensorError
-from keeprt.benchmarks.verify.subgraph_errors import OutputError
-from keeprt.benchmarks.whole_file import write_whole_in_new_folder
+from keeprt.benchmarks.verify.measuring.errors import CodeError, FrameError, TensorError
+from keeprt.benchmarks.verify.measuring.subgraph_errors import OutputError
+from keeprt.benchmarks.whole_file import make_folder_of
 from keeprt.engine.errors import UsageError
+from keeprt.engine.summaries import STDOUT, opened, write_summary
 
 FORMAT = "keeprt-verify"
 FORMAT_VERSION = 1
@@ -22,7 +22,8 @@ class FrameRow:
     """One frame. `free`: each side goes on from its own past. `synced`: the same, but wherever
     codes flipped the reference's state was taken over afterwards; the same object as `free` until
     the first flip. `forced`: at sampled frames, from the reference's state. `control`: the
-    reference against itself, disturbed once."""
+    reference against itself, disturbed once. `runtime_ms` is the runtime's time for the free run's
+    frame, `resident_mb` the process's memory after it, the reference's included."""
 
     frame: int
     face_sha256: str
@@ -32,12 +33,17 @@ class FrameRow:
     synced: FrameError
     forced: FrameError | None = None
     control: FrameError | None = None
+    runtime_ms: float | None = None
+    resident_mb: float | None = None
 
 
 @dataclass
 class Result:
-    """All that was measured. `subject` says of what (a baseline must agree in all of it),
-    `notes` what else a reader should know; `complete` is false while frames are missing."""
+    """All that was measured. `subject` says of what (a baseline must agree in all of it but the
+    bundle, which may be another export of the same weights), `notes` what else a reader should
+    know; `complete` is false while frames are missing. `weights` are the checks of each subgraph's
+    own weights; `answers` says of each how many different outputs ten equal runs gave; `soak` that
+    slopes over the frames are judged."""
 
     subject: dict[str, Any]
     notes: dict[str, Any] = field(default_factory=dict)
@@ -47,14 +53,18 @@ class Result:
     pictures: list[int] = field(default_factory=list)
     complete: bool = False
     bisected: list[dict[str, Any]] = field(default_factory=list)
+    weights: list[dict[str, Any]] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
+    soak: bool = False
 
     def save(self, path: Path, verdict: dict[str, Any] | None = None) -> None:
         """Writes the file whole or not at all. Raises UsageError."""
-        content = {"format": FORMAT, "format_version": FORMAT_VERSION, "complete": self.complete}
+        content: dict[str, Any] = {"format_version": FORMAT_VERSION, "complete": self.complete}
         content |= {"verdict": verdict} if verdict else {}
         content |= asdict(self)
-        text = json.dumps(_spelled(content), indent=1, allow_nan=False) + "\n"
-        write_whole_in_new_folder(path, text)
+        if str(path) != STDOUT:
+            make_folder_of(path)
+        write_summary(path, "verify", content)
 
 
 def load_result(path: Path) -> Result:
@@ -67,7 +77,9 @@ def load_result(path: Path) -> Result:
         raise UsageError(f"{path} cannot be read: {error}") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    found = content.get("format") if isinstance(content, dict) else None
+    content = opened(content, "verify")
+    if found != FORMAT:
         raise UsageError(f"{path} is no result of `keeprt verify --json`")
     if content.get("format_version") != FORMAT_VERSION:
         raise UsageError(
@@ -90,6 +102,9 @@ def _result_from(content: dict[str, Any]) -> Result:
         pictures=[int(frame) for frame in content["pictures"]],
         complete=bool(content["complete"]),
         bisected=list(content["bisected"]),
+        weights=list(content.get("weights", [])),
+        answers=dict(content.get("answers", {})),
+        soak=bool(content.get("soak", False)),
     )
 
 
@@ -121,14 +136,3 @@ def _output_from(row: dict[str, Any]) -> OutputError:
 
 def _codes_from(content: dict[str, Any]) -> CodeError:
     return CodeError(content["tokens"], content["flips"], [float(g) for g in content["gaps"]])
-
-
-def _spelled(value: Any) -> Any:
-    """JSON has no infinity: it is written as a word, which float() reads back."""
-    if isinstance(value, dict):
-        return {name: _spelled(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_spelled(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

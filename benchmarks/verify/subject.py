@@ -6,22 +6,31 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keeprt.benchmarks.bench.machine import cpu_model
 from keeprt.benchmarks.precision_runs import Recorder
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.backends.tensorrt import TensorRtBackend
-from keeprt.engine.buffers import Array
-from keeprt.engine.bundle import Bundle
+from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import BackendError, BundleError, CheckpointError, UsageError
+from keeprt.engine.frame.buffers import Array
+from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
+from keeprt.engine.libraries.tensorrt.run import TensorRtBackend
 from keeprt.engine.opening import BACKENDS
-from keeprt.export.model import Keep, KeepConfig
-from keeprt.export.pipeline import load_network
+from keeprt.engine.state import state_shapes
+from keeprt.engine.summaries import cpu_model, library_versions
+
+if TYPE_CHECKING:
+    from keeprt.export.model import Keep, KeepConfig
 
 # The word for float32 in manifests of the first exporter.
 PRECISION_NAMES = {"float32": "fp32"}
+
+
+def judged_names(bundle: Bundle, window: int) -> list[str]:
+    """All that a pattern of limits can be of: "subgraph.output" and "state.array"."""
+    outputs = [f"{name}.{out.name}" for name, spec in bundle.subgraphs.items()
+               for out in spec.outputs]  # fmt: skip
+    return [*outputs, *(f"state.{name}" for name in state_shapes(bundle, window))]
 
 
 def precision_of(bundle: Bundle) -> str:
@@ -31,17 +40,22 @@ def precision_of(bundle: Bundle) -> str:
 
 
 def open_backend(
-    bundle: Bundle, backend: str, provider: str, threads: int | None, window: int
+    bundle: Bundle, backend: str, provider: str, threads: int | None, window: int, device: int = 0
 ) -> Recorder:
-    """The backend under test, for gains of at most so many frames.
+    """The backend under test, for gains of at most so many frames, on the card number `device`.
+
+    On a processor half results are stored in half, one by one, as on a card: ONNX Runtime alone
+    keeps float32 between half nodes, and neither rounding nor overflow would show.
 
     Raises BackendError for an unknown one, and for what it needs that this machine has not.
     """
     if backend not in BACKENDS:
         raise BackendError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)}")
+    if backend == "onnxruntime" and provider == "cpu":
+        return Recorder(stored_backend(bundle, threads))
     if backend == "onnxruntime":
-        return Recorder(OnnxRuntimeBackend(bundle, provider, threads))
-    plans = TensorRtBackend.for_frames(bundle, backend, faces=1, window=window)
+        return Recorder(OnnxRuntimeBackend(bundle, provider, threads, device))
+    plans = TensorRtBackend.for_frames(bundle, backend, faces=1, window=window, device=device)
     return Recorder(PlansOnHost(plans))
 
 
@@ -73,6 +87,8 @@ def reference_of(
     CheckpointError where other weights, or none, are at hand; BundleError for a configuration
     that is none.
     """
+    from keeprt.export.pipeline import load_network
+
     wanted = bundle.manifest
     source = weights or _source_named(bundle)
     try:
@@ -88,6 +104,8 @@ def reference_of(
 
 def configuration_of(bundle: Bundle) -> KeepConfig:
     """The network's configuration as the manifest has it. Raises BundleError."""
+    from keeprt.export.model import KeepConfig
+
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in bundle.manifest.configuration.items()
@@ -127,7 +145,7 @@ def notes_of(bundle: Bundle, backend: str, provider: str, threads: int | None) -
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("keeprt", "torch", "numpy")},
+        **library_versions(),
         **_runtime_version(),
     }
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from keeprt.benchmarks.verify.drift import before_first_flip, carried, drift_of
-from keeprt.benchmarks.verify.errors import FrameError
-from keeprt.benchmarks.verify.judge import Verdict
+from keeprt.benchmarks.verify.judging.judge import Verdict
+from keeprt.benchmarks.verify.measuring.drift import before_first_flip, carried, drift_of
+from keeprt.benchmarks.verify.measuring.errors import FrameError
 from keeprt.benchmarks.verify.result import FrameRow, Result
 
 RUNS: dict[str, Callable[[FrameRow], FrameError | None]] = {

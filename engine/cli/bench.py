@@ -2,73 +2,95 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 import sys
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import typer
 
-from keeprt.engine.cli.console import console, need, output, warn_synthetic
+from keeprt.engine.cli.options import measuring as m
+from keeprt.engine.cli.options import network as n
+from keeprt.engine.cli.options import results as r
+from keeprt.engine.cli.terminal.console import alert, need, output, warn_synthetic
+from keeprt.engine.cli.terminal.progress import status
 from keeprt.engine.errors import UsageError
+from keeprt.engine.live.options import parse_rate
 from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW
+from keeprt.engine.summaries import public_command, write_summary
+
+EXIT_WORSE = 1
+VIDEO_ROUNDS, LIVE_FRAMES, LEAST_SIDE = 3, 250, 64
 
 
 def bench(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")] = Path("bundle"),
-    mode: Annotated[str, typer.Option(help="stream, clip or both.")] = "stream",
-    faces: Annotated[
-        str, typer.Option(help="Faces restored together in stream mode, such as 1,2,4.")
-    ] = "1",
-    rivals: Annotated[
-        str,
-        typer.Option(
-            help="Rivals in the same run: eager, compile (PyTorch; compiling takes minutes), "
-            "onnxruntime (plain sessions); 'none' for none."
-        ),
-    ] = "eager,onnxruntime",
-    rounds: Annotated[int, typer.Option(help="Rounds; all contenders take turns in each.")] = 3,
-    frames: Annotated[int, typer.Option(help="Frames of a round in stream mode.")] = 4,
-    window: Annotated[int, typer.Option(help="Frames that a gain sees.")] = DEFAULT_WINDOW,
-    chunk: Annotated[
-        int, typer.Option(help="Frames of a chunk, which is a round in clip mode.")
-    ] = (DEFAULT_CHUNK),
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of each contender; one per core unless given.")
-    ] = None,
-    weights: Annotated[
-        str, typer.Option(help="Weights of the PyTorch rivals, where the bundle's name is no help.")
-    ] = "",
-    backend: Annotated[str, typer.Option(help="onnxruntime, rtx or tensorrt.")] = "onnxruntime",
-    provider: Annotated[str, typer.Option(help="ONNX Runtime's: cpu or cuda.")] = "cpu",
-    predict: Annotated[
-        str,
-        typer.Option(
-            help="Measure nothing: print the roofline floor of cards that are not here, from their "
-            "datasheets, such as 'L4,RTX 4090'; 'all' for all."
-        ),
-    ] = "",
-    json: Annotated[Path | None, typer.Option("--json", help="Write the results there.")] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write an HTML page there.")
-    ] = None,
+    bundle: n.BundleArgument = Path("bundle"),
+    mode: n.BenchMode = "stream",
+    scenario: m.Scenario = "latency",
+    faces: m.BenchFaces = "",
+    rivals: m.Rivals = "eager,onnxruntime",
+    rounds: m.Rounds = None,
+    frames: m.BenchFrames = None,
+    rates: m.LiveRates = "25,29.97,50,59.94",
+    size: m.LiveSize = "1280x720",
+    delay: m.LiveDelay = "160ms",
+    window: n.Window = DEFAULT_WINDOW,
+    chunk: n.Chunk = DEFAULT_CHUNK,
+    threads: n.BenchThreads = None,
+    weights: n.BenchWeights = "",
+    backend: n.Backend = "onnxruntime",
+    provider: n.Provider = "cpu",
+    device: n.Device = 0,
+    predict: m.Predict = "",
+    earlier: m.Sized = None,
+    plan: m.Plan = "",
+    video: m.Video = None,
+    baseline: m.BenchBaseline = None,
+    junit: r.BenchJunit = None,
+    samples: r.SamplesCsv = None,
+    json: r.Json = None,
+    report: r.Report = None,
+    layers: m.Layers = None,
+    overwrite: r.Overwrite = False,
 ) -> None:
-    """Measure speed, latency, memory and distance from the machine's limits.
+    """Measure speed, latency, memory and distance from the limits.
+
+    An interrupted run shows and writes what it has measured.
+
+    Exit code with --baseline: 0 no regression, 1 one, 2 nothing to compare.
 
     Example: keeprt bench bundle --mode both --faces 1,2 --json bench.json --report bench.html
     """
-    run = need("keeprt.benchmarks.bench.run", "all")
-    tables = need("keeprt.benchmarks.bench.tables", "all")
-    if predict:
-        predictions = need("keeprt.benchmarks.bench.predictions", "all")
-        for table in tables.prediction_tables(predictions.predictions(bundle, predict, window)):
-            output.print(table)
+    if plan:
+        _plan(earlier, plan, json)
         return
+    outputs = Outputs(json, report, samples, junit, baseline)
+    if junit is not None and baseline is None:
+        raise UsageError("--junit holds the verdict on a --baseline: give one, or leave it out")
+    if earlier is not None:
+        files = need("keeprt.benchmarks.bench.results_file", "all")
+        _show(files.load_result(earlier), outputs)
+        return
+    if predict:
+        _predict(bundle, predict, window, json, report)
+        return
+    if video is not None:
+        how = (backend, provider, threads, device)
+        _video(video, bundle, rounds or VIDEO_ROUNDS, how, json, report)
+        return
+    if scenario == "live":
+        on_air = (_rates(rates), _size(size), delay, frames or LIVE_FRAMES)
+        _live((bundle, *on_air, backend, provider, threads, window, device), json, report)
+        return
+    run = need("keeprt.benchmarks.bench.run", "all")
     options = run.Options(
         bundle=bundle,
         weights=weights,
-        modes=("stream", "clip") if mode == "both" else (mode,),
-        faces=_numbers(faces),
+        modes=n.MODES if mode == "both" else (mode,),
+        scenario=scenario,
+        faces=_numbers(faces) if faces else (),
         rivals=_names(rivals),
         rounds=rounds,
         frames=frames,
@@ -77,25 +99,145 @@ def bench(
         threads=threads,
         backend=backend,
         provider=provider,
-        command=_command(sys.argv[1:]),
+        device=device,
+        command=public_command(sys.argv[1:]),
     )
-    for file in (json, report):
-        _check_target(file)
-    with console.status("") as status:
-        result = run.run_bench(options, status.update)
-    if json is not None:
-        result.write_json(json)
-    if report is not None:
-        need("keeprt.benchmarks.bench.page", "all").write_page(result, report)
-    for table in tables.bench_tables(result):
+    if baseline is not None:
+        need("keeprt.benchmarks.bench.results_file", "all").load_result(baseline)
+    with status() as say:
+        if layers is not None:
+            need("keeprt.benchmarks.bench.layers", "all").write_layers(options, layers, say)
+        result = run.run_bench(options, say, lambda partial: _write(partial, outputs))
+    _show(result, outputs)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go, and the run that they are held against."""
+
+    json: Path | None = None
+    report: Path | None = None
+    samples: Path | None = None
+    junit: Path | None = None
+    baseline: Path | None = None
+
+
+def _show(result: Any, outputs: Outputs) -> None:
+    found = _compared(result, outputs)
+    _write(result, outputs, found)
+    if found is None:
+        return
+    output.print(need("keeprt.benchmarks.bench.tables", "all").comparison_table(found))
+    for note in found.notes:
+        output.print(note, soft_wrap=True)
+    style = "red" if found.worse else "green"
+    output.print(found.headline(), style=style, soft_wrap=True)
+    if found.worse:
+        raise typer.Exit(EXIT_WORSE)
+
+
+def _compared(result: Any, outputs: Outputs) -> Any:
+    if outputs.baseline is None:
+        return None
+    files = need("keeprt.benchmarks.bench.results_file", "all")
+    comparison = need("keeprt.benchmarks.bench.comparison", "all")
+    found = comparison.compare(result, files.load_result(outputs.baseline))
+    if outputs.junit is not None:
+        junit = need("keeprt.benchmarks.junit", "all")
+        cases = comparison.junit_cases(found)
+        about = {"command": result.command, **result.bundle, **result.machine}
+        junit.write_junit_file(outputs.junit, junit.junit_xml("keeprt bench", cases, about))
+    return found
+
+
+def _write(result: Any, outputs: Outputs, found: Any = None) -> None:
+    if outputs.json is not None:
+        result.write_json(outputs.json)
+    if outputs.samples is not None:
+        need("keeprt.benchmarks.bench.results_file", "all").write_csv(result, outputs.samples)
+    if outputs.report is not None:
+        page = need("keeprt.benchmarks.bench.page", "all")
+        page.write_page(result, outputs.report, comparison=found)
+    for table in need("keeprt.benchmarks.bench.tables", "all").bench_tables(result):
         output.print(table)
+    for warning in result.warnings:
+        alert(f"warning: {warning}")
     if result.bundle["weights"].startswith("synthetic:"):
         warn_synthetic()
 
 
-def _command(arguments: list[str]) -> str:
-    """The command for the report, without the places of this machine's files."""
-    return shlex.join(["keeprt", *(Path(one).name if "/" in one else one for one in arguments)])
+def _plan(earlier: Path | None, question: str, json: Path | None) -> None:
+    if earlier is None:
+        raise UsageError("--plan and --from go together: --from bench.json --plan hours=10000")
+    plan = need("keeprt.benchmarks.sizing.plan", "all")
+    asked = plan.parse_question(question)
+    measured = plan.read_measured(earlier)
+    found = plan.size(measured, asked)
+    for line in plan.sentences(measured, found):
+        output.print(line, highlight=False, markup=False, soft_wrap=True)
+    if json is not None:
+        write_summary(json, "bench", {"measured": asdict(measured), "sizing": asdict(found)})
+
+
+def _predict(bundle: Path, cards: str, window: int, json: Path | None, report: Path | None) -> None:
+    found = need("keeprt.benchmarks.bench.predictions", "all").predictions(bundle, cards, window)
+    if json is not None:
+        write_summary(json, "bench", {"predictions": [asdict(one) for one in found]})
+    if report is not None:
+        command = public_command(sys.argv[1:])
+        page = need("keeprt.benchmarks.bench.predictions_page", "all")
+        page.write_predictions(found, report, command)
+    for table in need("keeprt.benchmarks.bench.tables", "all").prediction_tables(found):
+        output.print(table)
+
+
+def _video(
+    file: Path, bundle: Path, rounds: int, how: Any, json: Path | None, report: Path | None
+) -> None:
+    module = need("keeprt.benchmarks.bench.video", "all")
+    command = public_command(sys.argv[1:])
+    options = module.VideoOptions(file, bundle, rounds, *how, command=command)
+    with status() as say:
+        result = module.bench_video(options, say)
+    if json is not None:
+        write_summary(json, "bench", {"video": result.content()})
+    if report is not None:
+        module.write_video_page(result, report)
+    for table in module.video_tables(result):
+        output.print(table)
+    if warning := result.load.warning():
+        alert(f"warning: {warning}")
+
+
+def _live(how: Any, json: Path | None, report: Path | None) -> None:
+    module = need("keeprt.benchmarks.bench.on_air.run", "all")
+    options = module.LiveBenchOptions(*how, command=public_command(sys.argv[1:]))
+    with status() as say:
+        result = module.bench_live(options, say, lambda found: _write_live(found, json, report))
+    _write_live(result, json, report)
+
+
+def _write_live(result: Any, json: Path | None, report: Path | None) -> None:
+    page = need("keeprt.benchmarks.bench.on_air.page", "all")
+    if json is not None:
+        write_summary(json, "bench", {"live": result.content()})
+    if report is not None:
+        page.write_live_page(result, report)
+    for table in page.live_tables(result):
+        output.print(table)
+    if result.load is not None and (warning := result.load.warning()):
+        alert(f"warning: {warning}")
+
+
+def _rates(text: str) -> tuple[Fraction, ...]:
+    return tuple(parse_rate(one.strip()) for one in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
+    if not found or any(int(side) % 2 or int(side) < LEAST_SIDE for side in found.groups()):
+        raise UsageError(f"--size {text!r}: give even numbers from {LEAST_SIDE} on, as 1280x720")
+    return int(found[1]), int(found[2])
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -111,9 +253,3 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     return () if names == ("none",) else names
-
-
-def _check_target(file: Path | None) -> None:
-    """A long run must not end in a folder that is not there."""
-    if file is not None and not file.resolve().parent.is_dir():
-        raise UsageError(f"cannot write {file}: its folder is not there")

@@ -4,41 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from keeprt.engine.backends.tensorrt_plans import BuildRequest, Listener, Made, build_plans
-from keeprt.engine.bundle import Bundle, load_bundle
-from keeprt.engine.cli.console import console, output
+from keeprt.engine.bundle.load import Bundle, load_bundle
+from keeprt.engine.cli.options import making as m
+from keeprt.engine.cli.options import network as n
+from keeprt.engine.cli.options import results as r
+from keeprt.engine.cli.terminal.console import note, output
+from keeprt.engine.cli.terminal.progress import steps
 from keeprt.engine.errors import UsageError
-from keeprt.engine.plans import PlanKey, Profile
+from keeprt.engine.libraries.tensorrt.build_all import BuildRequest, Listener, Made, build_plans
+from keeprt.engine.libraries.tensorrt.plan_store import PlanKey, Profile
+from keeprt.engine.summaries import write_summary
 
 
 def build(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")] = Path("bundle"),
-    flavor: Annotated[
-        str, typer.Option(help="'rtx' (RTX cards, builds anywhere) or 'tensorrt' (this card).")
-    ] = "rtx",
-    target: Annotated[
-        str, typer.Option(help="Compute capabilities, as sm86,sm89,sm120; none: this card's.")
-    ] = "",
-    faces: Annotated[str, typer.Option(help="Faces at once: smallest,usual,largest.")] = "1,1,1",
-    frames: Annotated[
-        str, typer.Option(help="Frames in a gain's window: smallest,usual,largest.")
-    ] = "2,8,8",
-    selected: Annotated[
-        str, typer.Option(help="Gains at once (a chunk's length for clip mode).")
-    ] = "1,1,1",
-    portable: Annotated[
-        bool, typer.Option("--portable", help="One plan for all targets, with more memory.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder of the plans.")] = None,
+    bundle: n.BundleArgument = Path("bundle"),
+    flavor: m.Flavor = "rtx",
+    target: m.Target = "",
+    faces: m.ProfileFaces = "1,1,1",
+    frames: m.ProfileFrames = "2,8,8",
+    selected: m.Selected = "1,1,1",
+    portable: m.Portable = False,
+    out: r.PlanFolder = None,
+    overwrite: r.Overwrite = False,
+    json: r.Json = None,
 ) -> None:
-    """Build a plan for every subgraph, or find it built; needs no GPU for flavor 'rtx'.
+    """Build TensorRT plans for every subgraph, or find them built.
+
+    Needs no GPU for flavor 'rtx'. Plans are added to their folder.
 
     Example: keeprt build bundle --flavor rtx --target sm86,sm89,sm120 --faces 1,1,4
     """
@@ -54,14 +51,17 @@ def build(
         portable=portable,
     )
     if checked.manifest.precision == "fp32":
-        console.print(
-            "note: this bundle computes in float32; `keeprt export --precision mixed` makes one "
-            "that takes half the memory and runs on tensor cores",
+        note(
+            "note: this bundle computes in float32; `keeprt export --precision fp16-norms` makes "
+            "one that takes half the memory and runs on tensor cores",
             style="yellow",
         )
     with _listener() as listener:
         made = build_plans(checked, request, out, listener)
     output.print(plans_table(checked, made))
+    if json is not None:
+        plans = [{"cached": plan.cached, **asdict(plan.note)} for plan in made]
+        write_summary(json, "build", {"bundle": checked.identity, "plans": plans})
 
 
 def sizes(option: str, text: str) -> tuple[int, int, int]:
@@ -103,20 +103,17 @@ def plans_table(bundle: Bundle, made: list[Made]) -> Table:
 
 @contextmanager
 def _listener() -> Iterator[Listener]:
-    """A progress bar that the builder itself moves."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("building")
+    """Progress that the builder itself moves."""
+    with steps("building") as step:
+        current = [""]
 
         def on_plan(key: PlanKey) -> None:
-            progress.reset(task, description=f"{key.subgraph} for {key.target}")
-
-        def on_step(phase: str, done: int, total: int) -> None:
-            progress.update(task, completed=done, total=max(total, 1))
+            current[0] = f"{key.subgraph} for {key.target}"
+            step(current[0], 0, 0)
 
         yield Listener(
             on_plan=on_plan,
-            on_step=on_step,
-            on_made=lambda made: progress.update(task, completed=1, total=1),
-            notify=lambda text: console.print(text, markup=False, highlight=False),
+            on_step=lambda phase, done, total: step(current[0], done, max(total, 1)),
+            on_made=lambda made: step(current[0], 1, 1),
+            notify=note,
         )

@@ -1,48 +1,64 @@
-"""`keeprt demo`: the whole way on one machine, from weights to a restored clip."""
+"""`keeprt demo`: what the past is worth, shown on one machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.table import Table
 
-from keeprt.engine.cli.console import console, frame_progress, need, output, warn_synthetic
+from keeprt.engine.bundle.load import DEMO
+from keeprt.engine.cli.options import making as m
+from keeprt.engine.cli.options import network as n
+from keeprt.engine.cli.options import results as r
+from keeprt.engine.cli.terminal.console import need, note, output, warn_synthetic
+from keeprt.engine.cli.terminal.progress import frame_progress, status
+from keeprt.engine.errors import UsageError
 from keeprt.engine.restorer import DEFAULT_WINDOW
+from keeprt.engine.summaries import write_summary
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything it makes.")] = Path(
-        "demo"
-    ),
-    weights: Annotated[
-        str, typer.Option(help="'official', a .pth or .safetensors, or 'synthetic:SEED'.")
-    ] = "synthetic:1",
-    frames: Annotated[int, typer.Option(help="Frames of the clip.", min=2)] = 12,
-    reference_frames: Annotated[
-        int, typer.Option(help="Frames to compare with the PyTorch reference.", min=0)
-    ] = 3,
-    window: Annotated[int, typer.Option(help="Frames that a gain sees.")] = DEFAULT_WINDOW,
+    out: r.DemoFolder = Path("demo"),
+    weights: n.DemoWeights = None,
+    frames: m.DemoFrames = None,
+    reference_frames: m.ReferenceFrames = 3,
+    window: n.Window = DEFAULT_WINDOW,
+    overwrite: r.Overwrite = False,
+    json: r.Json = None,
 ) -> None:
-    """Make a degraded face clip, export the network, restore the clip, compare, and show it.
+    """Show on a degraded clip what the past is worth.
 
     Example: keeprt demo --frames 12
     """
-    module = need("keeprt.benchmarks.demo", "all")
+    if not overwrite and out.is_dir() and {path.name for path in out.iterdir()} - {"bundle"}:
+        raise UsageError(
+            f"--out {out} is a folder that is not empty: --overwrite writes into it (a bundle in "
+            "it is used again)"
+        )
+    module = need("keeprt.benchmarks.demo", "demo")
+    figures = need("keeprt.benchmarks.demo_figures", "demo")
+    pictures = need("keeprt.benchmarks.demo_pictures", "demo")
+    weights = weights or DEMO
     if weights.startswith("synthetic:"):
         warn_synthetic()
-    with console.status("") as status:
-        prepared = module.prepare(out, weights, frames, say=status.update, notify=console.print)
-    with frame_progress("restoring", frames) as on_frame:
+    with status() as say:
+        prepared = module.prepare(out, weights, frames, say=say, notify=note)
+    with frame_progress("restoring", 2 * len(prepared.clip.degraded)) as on_frame:
         module.restore(prepared, window, on_frame)
-    with console.status("comparing with the PyTorch reference"):
-        agreement = module.compare(prepared, window, min(reference_frames, frames))
-        module.write_side_by_side(prepared)
+    with status("writing pictures") as say:
+        written = pictures.write_pictures(prepared)
+        say("measuring")
+        found = figures.measure(prepared, figures.agree(prepared, window, reference_frames))
 
-    table = Table("", "", title="keeprt demo", show_header=False)
-    for name, value in [*prepared.summary(), *agreement.summary()]:
-        table.add_row(name, value)
+    headings = ("", "PSNR, dB", "SSIM", "E_warp, 1e-3", "flicker, levels")
+    table = Table(*headings, title="keeprt demo: against the sharp clip")
+    for row in found.rows():
+        table.add_row(*row)
     output.print(table)
+    for name, value in [*prepared.summary(), *found.summary()]:
+        output.print(f"{name}: {value}", soft_wrap=True)
+    output.print(f"look at {', '.join(map(str, written))}", soft_wrap=True)
+    if json is not None:
+        write_summary(json, "demo", {**prepared.facts(), **found.facts()})
     if prepared.bundle.is_synthetic:
         warn_synthetic()

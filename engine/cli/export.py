@@ -2,60 +2,50 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.progress import Progress, TaskID
-
-from keeprt.engine.cli.console import console, need, output, warn_synthetic
+from keeprt.engine.bundle.load import load_bundle
+from keeprt.engine.cli.inspect import bundle_facts
+from keeprt.engine.cli.options import making as m
+from keeprt.engine.cli.options import network as n
+from keeprt.engine.cli.options import results as r
+from keeprt.engine.cli.terminal.console import announce, need, note, warn_synthetic
+from keeprt.engine.cli.terminal.progress import steps
+from keeprt.engine.summaries import write_summary
 
 
 def export(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")] = Path("bundle"),
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="'official' (downloaded once), a .pth or .safetensors, 'synthetic:SEED'."
-        ),
-    ] = "official",
-    precision: Annotated[
-        str,
-        typer.Option(help="fp32; mixed (float16 with float32 islands, for TensorRT); fp16; bf16."),
-    ] = "fp32",
-    without_kalman: Annotated[
-        bool, typer.Option("--without-kalman", help="Ablation: no Kalman filter network.")
-    ] = False,
-    without_cfa: Annotated[
-        bool, typer.Option("--without-cfa", help="Ablation: no cross-frame attention.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an old bundle.")] = False,
+    out: r.BundleFolder = Path("bundle"),
+    weights: n.Weights = "official",
+    precision: m.Precision = "fp32",
+    calibrate: m.Calibrate = None,
+    without_kalman: m.WithoutKalman = False,
+    without_cfa: m.WithoutCfa = False,
+    overwrite: r.ReplaceBundle = False,
+    json: r.Json = None,
 ) -> None:
-    """Write the network as a bundle of ONNX subgraphs with a sealed manifest.
+    """Write the network as a bundle of ONNX graphs with a manifest.
 
     Example: keeprt export --weights synthetic:1 --out bundle
     """
-    writer = need("keeprt.export.pipeline", "export")
+    write = need("keeprt.export.pipeline", "export").export_weights
+    if calibrate is not None:
+        calibrated = need("keeprt.benchmarks.precision_calibrate", "all").export_calibrated
+        write = partial(calibrated, clip=calibrate)
     if weights.startswith("synthetic:"):
         warn_synthetic()
-    with Progress(console=console) as progress:
-        download: TaskID | None = None
-
-        def on_bytes(done: int, total: int | None) -> None:
-            nonlocal download
-            if download is None:
-                download = progress.add_task("downloading weights")
-            progress.update(download, completed=done, total=total)
-
-        task = progress.add_task("reading weights", total=None)
-        writer.export_weights(
+    with steps("reading weights") as step:
+        write(
             weights,
             out,
             changes={"kalman": not without_kalman, "cfa": not without_cfa},
             precision=precision,
-            overwrite=force,
-            on_bytes=on_bytes,
-            on_stage=lambda name: progress.update(task, description=f"exporting {name}"),
-            notify=console.print,
+            overwrite=overwrite,
+            on_bytes=lambda done, total: step("downloading weights", done, total or 0),
+            on_stage=lambda name: step(f"exporting {name}", 0, 0),
+            notify=note,
         )
-    output.print(f"wrote {out}", highlight=False)
+    announce(f"wrote {out}")
+    if json is not None:
+        write_summary(json, "export", {"out": out.name, **bundle_facts(load_bundle(out))})

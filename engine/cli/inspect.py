@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json as json_module
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
 from rich.table import Table
 
-from keeprt.engine.bundle import Bundle, SubgraphSpec, load_bundle
-from keeprt.engine.cli.console import output
-from keeprt.engine.cli.plans import plan_tables
+from keeprt.engine.bundle.load import Bundle, load_bundle
+from keeprt.engine.bundle.specs import SubgraphSpec
+from keeprt.engine.cli.options import network as n
+from keeprt.engine.cli.options import results as r
+from keeprt.engine.cli.plans import plan_notes, plan_tables
+from keeprt.engine.cli.terminal.console import output
+from keeprt.engine.summaries import write_summary
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")] = Path("bundle"),
+    bundle: n.BundleArgument = Path("bundle"),
+    json: r.Json = None,
+    overwrite: r.Overwrite = False,
 ) -> None:
     """Check a bundle and show its subgraphs, tensors and origin.
 
@@ -26,6 +33,20 @@ def inspect(
         output.print(_tensors(name, graph))
     for plan in plan_tables(checked):
         output.print(plan)
+    if json is not None:
+        plans, damaged = plan_notes(checked)
+        found = {"plans": [asdict(plan) for plan in plans], "damaged_plans": damaged}
+        write_summary(json, "inspect", bundle_facts(checked) | found)
+
+
+def bundle_facts(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle is and holds, for a JSON file."""
+    return {
+        "identity": bundle.identity,
+        "size_bytes": sum(graph.size_bytes for graph in bundle.subgraphs.values()),
+        "face_size": bundle.face_size,
+        "manifest": json_module.loads(bundle.manifest.to_json()),
+    }
 
 
 def _origin(bundle: Bundle) -> Table:

@@ -7,28 +7,27 @@ from pathlib import Path
 
 from rich.table import Table
 
-from keeprt.engine.bundle import Bundle
+from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import BackendError
-from keeprt.engine.plans import PlanNote, plans_folder, read_note
+from keeprt.engine.libraries.tensorrt.plan_store import PlanNote, plans_folder, read_note
 
 
 def plan_tables(bundle: Bundle) -> Iterator[Table]:
     """One table of sizes over all plans, then one of layers per subgraph."""
-    folder = plans_folder(bundle)
-    notes: list[PlanNote] = []
-    damaged: list[str] = []
-    for file in sorted(folder.glob("*.plan")):
-        note = _note_or_reason(file)
-        if isinstance(note, PlanNote):
-            notes.append(note)
-        else:
-            damaged.append(note)
+    notes, damaged = plan_notes(bundle)
     if not notes and not damaged:
         return
     yield _sizes(bundle, notes, damaged)
     subgraphs = {note.key.subgraph: note for note in notes if _is_current(bundle, note)}
     for name, note in subgraphs.items():
         yield _layers(name, note)
+
+
+def plan_notes(bundle: Bundle) -> tuple[list[PlanNote], list[str]]:
+    """The notes of a bundle's plans, and what is wrong with those that cannot be read."""
+    found = [_note_or_reason(file) for file in sorted(plans_folder(bundle).glob("*.plan"))]
+    notes = [note for note in found if isinstance(note, PlanNote)]
+    return notes, [reason for reason in found if isinstance(reason, str)]
 
 
 def _note_or_reason(file: Path) -> PlanNote | str:

@@ -3,107 +3,95 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, cast
 
-import typer
-
-from keeprt.engine.aligned import restore_aligned
-from keeprt.engine.cli.console import console, frame_progress, output, warn_synthetic
+from keeprt.engine.archive.needs import bound_threads
+from keeprt.engine.archive.recipe import bounded, recipe_hash
+from keeprt.engine.cli.options import network as n
+from keeprt.engine.cli.options import pictures as o
+from keeprt.engine.cli.options import results as r
+from keeprt.engine.cli.receipts import with_receipt
+from keeprt.engine.cli.restorers import (
+    load_restorer,
+    reason_on_host,
+    where_stages_run,
+)
+from keeprt.engine.cli.terminal.console import alert, announce, note
+from keeprt.engine.cli.terminal.progress import frame_progress, status
 from keeprt.engine.errors import UsageError
-from keeprt.engine.media import VideoInfo, open_source
+from keeprt.engine.media import VideoInfo, VideoSource
+from keeprt.engine.media.places import is_standard
+from keeprt.engine.media.reading.damage import OnDamage
+from keeprt.engine.opening import on_a_card
 from keeprt.engine.pipeline import Encoding, RestoreOptions, Summary, restore_video
-from keeprt.engine.pipeline.video import open_output
-from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW, Mode, Restorer
+from keeprt.engine.pipeline.aligned_clip import restore_aligned
+from keeprt.engine.pipeline.given import try_given_networks
+from keeprt.engine.pipeline.looking import load_detector
+from keeprt.engine.pipeline.video import open_input, open_output
+from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW, Restorer
+from keeprt.engine.summaries import write_summary
+from keeprt.engine.video_restorer import VideoRestorer
 
 DEFAULTS = RestoreOptions()
 SHOWN_TRACKS = 12
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or folder of images.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Video file or folder to write.")],
+    source: o.Source,
+    out: o.Restored,
     # The network.
-    bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")] = Path("bundle"),
-    aligned: Annotated[
-        bool, typer.Option("--aligned", help="The whole picture is one aligned face.")
-    ] = False,
-    bypass: Annotated[
-        bool, typer.Option("--bypass", help="Everything but the network; no bundle is needed.")
-    ] = False,
-    mode: Annotated[
-        str, typer.Option(help="'stream': one in, one out. 'clip': as released, in chunks.")
-    ] = "stream",
-    window: Annotated[
-        int, typer.Option(help="Frames that a gain sees in stream mode, the first among them.")
-    ] = DEFAULT_WINDOW,
-    chunk: Annotated[int, typer.Option(help="Frames of a chunk in clip mode.")] = DEFAULT_CHUNK,
-    carry_state: Annotated[
-        bool, typer.Option("--carry-state", help="Clip mode, aligned: no reset between chunks.")
-    ] = False,
-    backend: Annotated[
-        str, typer.Option(help="onnxruntime; on an NVIDIA card, with plans: rtx or tensorrt.")
-    ] = "onnxruntime",
-    provider: Annotated[
-        str, typer.Option(help="ONNX Runtime's: cpu, or cuda on an NVIDIA card.")
-    ] = "cpu",
-    device: Annotated[int, typer.Option(help="Number of the NVIDIA card.")] = 0,
-    eager: Annotated[
-        bool, typer.Option("--eager", help="One operation at a time, to find out which one fails.")
-    ] = False,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads in an operator; default one per core.")
-    ] = None,
+    bundle: n.Bundle = Path("bundle"),
+    aligned: n.Aligned = False,
+    bypass: n.Bypass = False,
+    mode: n.Mode = "stream",
+    window: n.Window = DEFAULT_WINDOW,
+    chunk: n.Chunk = DEFAULT_CHUNK,
+    carry_state: n.CarryState = False,
+    backend: n.Backend = "onnxruntime",
+    provider: n.Provider = "cpu",
+    device: n.Device = 0,
+    eager: n.Eager = False,
+    threads: n.Threads = None,
     # Which faces, and how they are found.
-    faces: Annotated[
-        str, typer.Option(help="Which are restored: all, largest, center, or a number N.")
-    ] = DEFAULTS.faces,
-    min_size: Annotated[
-        float, typer.Option(help="Shorter side in pixels below which a face is left alone.")
-    ] = DEFAULTS.min_size,
-    strength: Annotated[
-        float, typer.Option(help="How much of the restored face is blended in, 0 to 1.")
-    ] = DEFAULTS.strength,
-    detect_every: Annotated[
-        int, typer.Option(help="Look for faces in every K-th frame; tracks carry on between.")
-    ] = DEFAULTS.detect_every,
-    detect_side: Annotated[
-        int, typer.Option(help="Longer side of what the detector sees; more finds smaller faces.")
-    ] = DEFAULTS.detect_side,
-    lookahead: Annotated[
-        int | None, typer.Option(help="Frames seen ahead; 0 for live use. Default: all that help.")
-    ] = None,
-    detector: Annotated[
-        Path | None, typer.Option(help="ONNX file of another face detector.")
-    ] = None,
-    landmarks: Annotated[
-        Path | None,
-        typer.Option(help="Take the faces from this file; write it if it is not there."),
-    ] = None,
+    faces: o.Faces = DEFAULTS.faces,
+    min_size: o.MinSize = DEFAULTS.min_size,
+    strength: o.Strength = DEFAULTS.strength,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    detect_side: o.DetectSide = DEFAULTS.detect_side,
+    lookahead: o.Lookahead = None,
+    detector: o.Detector = None,
+    landmarks: o.Landmarks = None,
+    identity: o.Identity = None,
+    interlaced: o.Interlaced = DEFAULTS.interlaced,
     # What comes out.
-    draw_tracks: Annotated[
-        bool, typer.Option("--draw-tracks", help="Draw boxes, track numbers and landmarks.")
-    ] = False,
-    save_crops: Annotated[
-        Path | None, typer.Option(help="Folder for the aligned faces, PNG.")
-    ] = None,
-    start: Annotated[float, typer.Option(help="Seconds into the video to start at.")] = 0.0,
-    duration: Annotated[float | None, typer.Option(help="Seconds to restore.")] = None,
-    hwaccel: Annotated[
-        str | None,
-        typer.Option(help="'cuda': decode on the NVIDIA card. --codec h264_nvenc encodes."),
-    ] = None,
-    scale: Annotated[int, typer.Option(help="Enlarge the video so many times.")] = DEFAULTS.scale,
-    upscaler: Annotated[
-        Path | None, typer.Option(help="ONNX file that enlarges the background; default Lanczos.")
-    ] = None,
+    draw_tracks: o.DrawTracks = False,
+    save_crops: o.SaveCrops = None,
+    start: o.Start = 0.0,
+    duration: o.Duration = None,
+    hwaccel: o.HardwareDecoder = None,
+    on_damage: o.OnDamage = "stop",
+    programme: o.Programme = None,
+    audio: o.Audio = "copy",
+    subtitles: o.Subtitles = "copy",
+    format_name: o.Format = None,
+    scale: o.Scale = DEFAULTS.scale,
+    upscaler: o.UpscalerFile = None,
+    overwrite: r.Overwrite = False,
+    receipt: r.Receipt = None,
+    json: r.Json = None,
     # How it is encoded.
-    codec: Annotated[str, typer.Option(help="Video encoder, for example libx265.")] = "auto",
-    crf: Annotated[float | None, typer.Option(help="Quality in the encoder's own scale.")] = None,
-    bitrate: Annotated[int | None, typer.Option(help="Bits per second, in place of --crf.")] = None,
-    preset: Annotated[str, typer.Option(help="Encoder's speed against size.")] = "medium",
+    codec: o.Codec = "auto",
+    crf: o.Crf = None,
+    bitrate: o.Bitrate = None,
+    preset: o.Preset = "medium",
 ) -> None:
-    """Restore the faces in a video; its times, sound, colour and all other pixels stay.
+    """Restore the faces in a video; all else stays as it was.
+
+    Its times, sound, colour and all other pixels stay.
 
     Example: keeprt restore interview.mp4 restored.mp4 --bundle bundle --faces largest
     """
@@ -114,45 +102,108 @@ def restore(
         start_s=start,
         duration_s=duration,
         hwaccel=hwaccel,
+        on_damage=cast(OnDamage, on_damage),
+        programme=programme,
+        audio=audio,
+        subtitles=subtitles,
+        format_name=format_name,
         detect_every=detect_every,
         detect_side=detect_side,
         lookahead=lookahead,
         detector=detector,
         landmarks=landmarks,
+        identity=identity,
+        interlaced=interlaced,
         scale=scale,
         upscaler=upscaler,
         draw_tracks=draw_tracks,
         save_crops=save_crops,
+        overwrite=overwrite or receipt is not None,
         encoding=Encoding(codec, crf, bitrate, preset),
     )
-    with open_source(source, start_s=start, duration_s=duration, hwaccel=hwaccel) as video:
-        info = video.info  # before the network is loaded: bad input is the likelier mistake
-    restorer = None
-    if not bypass:
-        restorer = _load(
-            bundle,
-            mode,
-            backend=backend,
-            provider=provider,
-            threads=threads,
-            window=window,
-            chunk=chunk,
-            max_faces=1 if aligned else options.batch,
-            device=device,
-            eager=eager,
+    options = bounded(options, threads)
+    if threads is not None:
+        bound_threads(threads)
+    load: dict[str, Any] = {
+        "backend": backend,
+        "provider": provider,
+        "window": window,
+        "device": device,
+        "max_faces": 1 if aligned else options.batch,
+    }
+    if mode == "clip":
+        load |= {"mode": mode, "chunk": chunk}
+    more = {"threads": threads, "eager": eager}
+    asked = Asked(None if bypass else bundle, load, more, aligned, carry_state, json)
+    if receipt is None:
+        _restore(source, out, asked, options)
+        return
+    try_given_networks(options)
+    shaping = load | ({"aligned": True, "carry_state": carry_state} if aligned else {})
+    recipe = recipe_hash(None if bypass else str(bundle), shaping, options)
+    with_receipt(
+        receipt, source, out, recipe, overwrite, lambda: _restore(source, out, asked, options)
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked beside the options of a video. load: as `Restorer.load` takes it, and what does
+    not change an output in `more`. bundle: None to do everything but the network."""
+
+    bundle: Path | None
+    load: dict[str, Any]
+    more: dict[str, Any]
+    aligned: bool
+    carry_state: bool
+    json: Path | None
+
+
+def _restore(source: str, out: Path, asked: Asked, options: RestoreOptions) -> Summary:
+    """Restores and says what was found."""
+    began = time.monotonic()
+    reused = options.landmarks is not None and options.landmarks.exists()
+    with ExitStack() as opened:
+        # Once, and before the network is loaded: what is wrong with them is the likelier mistake.
+        video = opened.enter_context(open_input(source, options))
+        if not asked.aligned and not reused:
+            options = dataclasses.replace(options, detector=load_detector(options))
+        restorer: Restorer | VideoRestorer | None = None
+        if asked.bundle is not None:
+            with status("loading the network"):
+                restorer = _load(asked, video.info, options)
+            opened.enter_context(restorer)
+        if asked.aligned and not isinstance(restorer, VideoRestorer):
+            summary = _restore_aligned(video, out, restorer, asked.carry_state, options)
+        else:
+            with frame_progress("restoring", expected_frames(video.info, options)) as on_frame:
+                summary = restore_video(video, out, restorer, options, on_frame)
+            _say_what_was_found(summary, options, reused)
+        stages = _stages(summary, restorer)
+        made_with = None if restorer is None else restorer.bundle.identity
+        warm_up = 0.0 if restorer is None else restorer.warm_up_seconds
+    if warm_up:
+        note(f"warm-up: {warm_up:.1f} s, part of loading")
+    if asked.bundle is not None and (where := _where(asked, options, video.info)):
+        note(where)
+    note(f"milliseconds per frame: {', '.join(f'{name} {ms:.0f}' for name, ms in stages.items())}")
+    for line in summary.notes:
+        alert(f"note: {line}")
+    (note if is_standard(out) else announce)(f"wrote {out}: {summary.frames} frames")
+    if asked.json is not None:
+        write_summary(
+            asked.json,
+            "restore",
+            {
+                "out": out.name,
+                "bundle": made_with,
+                "seconds": time.monotonic() - began,
+                "warm_up_seconds": warm_up,
+                "stage_ms_per_frame": stages,
+                **_facts(summary),
+            },
         )
-    reused = landmarks is not None and landmarks.exists()
-    if aligned:
-        frames = _restore_aligned(source, out, restorer, carry_state, options)
-        summary = Summary(frames=frames)
-    else:
-        if carry_state:
-            raise UsageError("--carry-state is for one --aligned face; mode 'stream' carries it")
-        with frame_progress("restoring", expected_frames(info, options)) as on_frame:
-            summary = restore_video(source, out, restorer, options, on_frame)
-        _say_what_was_found(summary, options, reused)
-    _say_times(summary, restorer)
-    output.print(f"wrote {out}: {summary.frames} frames", highlight=False)
+    return summary
 
 
 def expected_frames(info: VideoInfo, options: RestoreOptions) -> int | None:
@@ -166,66 +217,69 @@ def expected_frames(info: VideoInfo, options: RestoreOptions) -> int | None:
     return min(rest, round(options.duration_s * rate)) if rate else None
 
 
-def _load(bundle: Path, mode: str, **how: Any) -> Restorer:
-    """`how` as `Restorer.load` takes it."""
-    if mode not in ("stream", "clip"):
-        raise UsageError(f"unknown mode {mode!r}; choose 'stream' or 'clip'")
-    chosen: Mode = "clip" if mode == "clip" else "stream"
-    restorer = Restorer.load(bundle, mode=chosen, **how)
-    if restorer.bundle.is_synthetic:
-        warn_synthetic()
-    return restorer
+def _load(asked: Asked, info: VideoInfo, options: RestoreOptions) -> Restorer | VideoRestorer:
+    assert asked.bundle is not None
+    how = asked.load | asked.more
+    return load_restorer(asked.bundle, info, options, asked.aligned, **how)
+
+
+def _where(asked: Asked, options: RestoreOptions, info: VideoInfo) -> str:
+    if not on_a_card(asked.load["backend"], asked.load["provider"]):
+        return ""
+    reason = reason_on_host(info, options, asked.load.get("mode", "stream"))
+    return where_stages_run(options.hwaccel, options.encoding.codec, asked.aligned, reason)
 
 
 def _restore_aligned(
-    source: Path, out: Path, restorer: Restorer | None, carry_state: bool, options: RestoreOptions
-) -> int:
-    _refuse_face_options(options)
+    video: VideoSource,
+    out: Path,
+    restorer: Restorer | None,
+    carry_state: bool,
+    options: RestoreOptions,
+) -> Summary:
     if restorer is None:
         raise UsageError("--bypass of an --aligned face would do nothing; leave one out")
     size = restorer.bundle.face_size
-    with open_source(
-        source, start_s=options.start_s, duration_s=options.duration_s, hwaccel=options.hwaccel
-    ) as video:
-        sink = open_output(out, video.info, options, size, size)
-        total = expected_frames(video.info, options)
-        with sink, frame_progress("restoring", total) as on_frame:
-            return restore_aligned(
-                video, sink, restorer, carry_state=carry_state, on_frame=on_frame
-            )
-
-
-def _refuse_face_options(options: RestoreOptions) -> None:
-    """An option that would be dropped in silence is an error."""
-    kept = ("start_s", "duration_s", "encoding", "hwaccel")
-    for field in dataclasses.fields(options):
-        if field.name not in kept and getattr(options, field.name) != getattr(DEFAULTS, field.name):
-            name = field.name.replace("_", "-")
-            raise UsageError(f"--{name} is for whole frames: leave it or --aligned out")
+    sink = open_output(out, video, options, size, size)
+    total = expected_frames(video.info, options)
+    with sink, frame_progress("restoring", total) as on_frame:
+        frames = restore_aligned(video, sink, restorer, carry_state=carry_state, on_frame=on_frame)
+    return Summary(frames=frames, notes=video.notes() + sink.losses)
 
 
 def _say_what_was_found(summary: Summary, options: RestoreOptions, reused: bool) -> None:
-    def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, highlight=False, soft_wrap=True)
-
     if options.landmarks is not None:
-        say(f"landmarks {'reused from' if reused else 'written to'} {options.landmarks}")
+        note(f"landmarks {'reused from' if reused else 'written to'} {options.landmarks}")
     if not summary.tracks:
         why = "no face was found"
         if summary.detections:
             why = f"none of {summary.detections} detections was a face to restore (--min-size?)"
-        say(f"warning: {why}; the video was re-encoded as it is", "yellow")
+        alert(f"warning: {why}; the video was re-encoded as it is")
     for track, span in sorted(summary.tracks.items())[:SHOWN_TRACKS]:
-        say(f"track {track}: frames {span.first} to {span.last}, {span.frames} restored")
+        note(f"track {track}: frames {span.first} to {span.last}, {span.frames} restored")
     if len(summary.tracks) > SHOWN_TRACKS:
-        say(f"and {len(summary.tracks) - SHOWN_TRACKS} tracks more")
+        note(f"and {len(summary.tracks) - SHOWN_TRACKS} tracks more")
     if summary.cuts:
         shown = ", ".join(map(str, summary.cuts[:SHOWN_TRACKS]))
-        say(f"cuts at frames {shown}{' ...' if len(summary.cuts) > SHOWN_TRACKS else ''}")
+        note(f"cuts at frames {shown}{' ...' if len(summary.cuts) > SHOWN_TRACKS else ''}")
 
 
-def _say_times(summary: Summary, restorer: Restorer | None) -> None:
+def _stages(summary: Summary, restorer: Restorer | VideoRestorer | None) -> dict[str, float]:
+    """Milliseconds of each stage, per frame."""
     seconds = {k: v for k, v in summary.seconds.items() if k != "restore"}
     seconds |= {} if restorer is None else restorer.stage_seconds
-    stages = ", ".join(f"{name} {s / summary.frames * 1e3:.0f}" for name, s in seconds.items())
-    console.print(f"milliseconds per frame: {stages}", highlight=False)
+    return {name: s / summary.frames * 1e3 for name, s in seconds.items()}
+
+
+def _facts(summary: Summary) -> dict[str, Any]:
+    """What was found, for the summary."""
+    return {
+        "frames": summary.frames,
+        "detections": summary.detections,
+        "cuts": summary.cuts,
+        "resets": [{"frame": frame, "track": track} for frame, track in summary.resets],
+        "tracks": [
+            {"track": track, **dataclasses.asdict(span)}
+            for track, span in sorted(summary.tracks.items())
+        ],
+    }

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.detection import Points, Rgb
-from keeprt.engine.faces.prefilter import footprint, invert, warp, warp_smoothed
+from keeprt.engine.faces.painting.prefilter import footprint, invert, warp, warp_smoothed
 
 FACE_SIZE = 512
 # Where the five landmarks lie in an aligned face: x, y of left eye, right eye, nose, left and right

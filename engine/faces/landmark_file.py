@@ -71,19 +71,26 @@ class LandmarkWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._line({"frames": self._frames})
-        self._file.close()
-        if kind is None:
-            self._part.replace(self._path)
-        else:
+        try:
+            if kind is None:
+                self._line({"frames": self._frames})
+            self._file.close()
+            if kind is None:
+                self._part.replace(self._path)
+        except OSError as failure:  # what failed before is the better reason
+            if kind is None:
+                raise self._unwritable(failure) from failure
+        finally:
             self._part.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> FaceError:
+        return FaceError(f"cannot write landmarks to {self._path}: {error.strerror}")
 
     def _line(self, value: dict[str, Any]) -> None:
         try:
             self._file.write(json.dumps(value, allow_nan=False, separators=(",", ":")) + "\n")
         except OSError as error:
-            raise FaceError(f"cannot write landmarks to {self._path}: {error.strerror}") from error
+            raise self._unwritable(error) from error
         except ValueError as error:
             raise FaceError(
                 f"a face of frame {self._frames} has a place that is no number"

@@ -8,6 +8,7 @@ output = 12, value_info = 13), which are frozen by protobuf's compatibility rule
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from keeprt.engine.errors import FaceError
 
@@ -44,6 +45,14 @@ def read_signature(model: bytes) -> Signature:
     )
 
 
+def signature_of(file: Path, model: bytes) -> Signature:
+    """The signature of what a file holds. Raises FaceError naming the file."""
+    try:
+        return read_signature(model)
+    except FaceError as error:
+        raise FaceError(f"{file}: {error}") from None
+
+
 def free_spatial_shapes(model: bytes) -> bytes:
     """Serialised ModelProto with the batch, height and width of all its 4-D ports made symbolic.
 
@@ -68,7 +77,7 @@ def _graph(model: bytes) -> bytes:
     for number, kind, body in _fields(model):
         if number == _GRAPH and kind == _BYTES:
             return body
-    raise FaceError("not an ONNX model: it holds no graph; give the .onnx file of a face detector")
+    raise FaceError("not an ONNX model: it holds no graph; give an .onnx file")
 
 
 def _port(body: bytes) -> Port:
@@ -113,9 +122,7 @@ def _walk(message: bytes) -> Iterator[tuple[int, int, bytes]]:
             at += 8 if kind == _FIXED64 else 4
             body = message[start:at]
         else:
-            raise FaceError(
-                "not an ONNX model: damaged protobuf; give the .onnx file of a detector"
-            )
+            raise FaceError("not an ONNX model: damaged protobuf; give an .onnx file")
         if at > len(message):
             raise FaceError("the ONNX model is cut short; fetch the file again")
         yield number, kind, body

@@ -65,13 +65,6 @@ class LookaheadSmoother:
         return np.asarray(np.tensordot(self._kernel, window, axes=1), np.float64)
 
 
-def smooth_track(landmarks: Points) -> Points:
-    """A whole track (frames, ...) at once, by the same arithmetic."""
-    smoother = LookaheadSmoother()
-    ready = [sample for row in landmarks for sample in smoother.push(row)]
-    return np.stack(ready + smoother.finish())
-
-
 @dataclass(frozen=True, eq=False)
 class CausalState:
     """What the causal filter remembers: smoothed landmarks, low-passed innovation, count."""

@@ -3,23 +3,35 @@
 A track is born tentative at its first hit and confirmed after `min_hits`; who looks ahead shows
 it from its first hit on. It coasts while the detector misses it and ends after `max_gap` frames.
 A detection that would make a
-track jump or change its size is another face: it begins a track of its own, with a new id and so
-a new latent state, and the old one ends unless its own face comes back. People are told apart by
-place, size and motion
-alone: someone who takes exactly another's place between two frames of one shot is not noticed.
+track jump, change its size or look like another person is another face: it begins a track of its
+own, with a new id and so a new latent state, and the old one ends unless its own face comes back.
+Without looks people are told apart by place, size and motion alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.detection import Detection, Points, overlap
+from keeprt.engine.faces.look import (
+    Look,
+    difference,
+    follow_look,
+    follow_restless,
+    same_person,
+)
+
+Costs: TypeAlias = NDArray[np.floating[Any]]
+Indices: TypeAlias = NDArray[np.integer[Any]]
 
 _NEVER = 1e6
 _VELOCITY_WEIGHT = 0.4
 _TENTATIVE_MISSES = 2
+_SAME_PLACE = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class TrackOptions:
 class Track:
     """One face. first, last: frames of its first and newest hit. velocity: pixels per frame, (2,).
     missed: first frame after `last` in which it was looked for in vain. misses: how many those are.
+    look: what is remembered of it. restless: how much its look usually changes from hit to hit.
     """
 
     id: int
@@ -56,6 +69,8 @@ class Track:
     missed: int | None = None
     misses: int = 0
     confirmed: bool = False
+    look: Look | None = None
+    restless: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,7 @@ def advance(
     ]
     new = [d for j, d in enumerate(detections) if j not in pairs.values()]
     born = [
-        Track(tracks.next_id + n, frame, frame, detection, confirmed=options.min_hits == 1)
+        _born(tracks.next_id + n, frame, detection, tracks.living, options)
         for n, detection in enumerate(new)
     ]
     ended = tuple(track for track in after if _is_over(track, frame, options))
@@ -106,21 +121,26 @@ def reset(tracks: Tracks, options: TrackOptions) -> Step:
     return Step(Tracks(next_id=tracks.next_id), ended)
 
 
+def prepare_matching() -> Callable[[Costs], tuple[Indices, Indices]]:
+    """SciPy's matching of least cost. Its import takes a second: a command does without it, and
+    whoever opens a video pays before the first frame."""
+    from scipy.optimize import linear_sum_assignment
+
+    return cast(Callable[[Costs], tuple[Indices, Indices]], linear_sum_assignment)
+
+
 def _assign(
     tracks: Sequence[Track], detections: Sequence[Detection], frame: int, options: TrackOptions
 ) -> dict[int, int]:
     if not tracks or not detections:
         return {}
-    # Imported here: it takes longer than all the rest of a command's start.
-    from scipy.optimize import linear_sum_assignment
-
     costs = np.array([[_cost(t, d, frame, options) for d in detections] for t in tracks])
-    rows, columns = linear_sum_assignment(costs)
+    rows, columns = prepare_matching()(costs)
     return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if costs[i, j] < _NEVER}
 
 
 def _cost(track: Track, detection: Detection, frame: int, options: TrackOptions) -> float:
-    """0 to 1.4 by overlap and distance of the landmarks; _NEVER if it is not the same face."""
+    """0 to 1.8 by overlap, distance of the landmarks and look; _NEVER for another face."""
     old = track.detection
     size = max(old.size, 1e-6)
     growth = max(size, detection.size) / max(min(size, detection.size), 1e-6)
@@ -128,8 +148,24 @@ def _cost(track: Track, detection: Detection, frame: int, options: TrackOptions)
     distance = float(np.linalg.norm(detection.landmarks - old.landmarks - shift, axis=1).mean())
     if growth > options.max_growth or distance > options.max_jump * size:
         return _NEVER
+    if track.look is None or detection.look is None:
+        unlike = 0.0
+    elif same_person(track.look, detection.look, frame - track.last, track.restless):
+        unlike = difference(track.look, detection.look)
+    else:
+        return _NEVER
     moved = old.box + np.tile(shift, 2)
-    return 1.0 - overlap(moved, detection.box) + distance / size
+    return 1.0 - overlap(moved, detection.box) + distance / size + unlike
+
+
+def _born(
+    key: int, frame: int, new: Detection, living: Sequence[Track], options: TrackOptions
+) -> Track:
+    # Where a noisy picture split a face, the noise that did it has to be remembered.
+    there = [t for t in living if overlap(t.detection.box, new.box) > _SAME_PLACE]
+    restless = max((follow_restless(t.restless, t.look, new.look) for t in there), default=0.0)
+    believed = options.min_hits == 1
+    return Track(key, frame, frame, new, confirmed=believed, look=new.look, restless=restless)
 
 
 def _hit(track: Track, detection: Detection, frame: int, options: TrackOptions) -> Track:
@@ -144,6 +180,8 @@ def _hit(track: Track, detection: Detection, frame: int, options: TrackOptions) 
         missed=None,
         misses=0,
         confirmed=track.confirmed or track.hits + 1 >= options.min_hits,
+        look=follow_look(track.look, detection.look),
+        restless=follow_restless(track.restless, track.look, detection.look),
     )
 
 

@@ -55,8 +55,9 @@ def tag(frame: av.VideoFrame, colour: ColourTags) -> None:
 class Converter:
     """Converts frames one at a time, from any thread; keeps swscale's contexts between frames."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, threads: int = 0) -> None:
+        """threads: swscale's, 0 for one per core."""
+        self._lock, self._threads = threading.Lock(), threads
         self._swscale: dict[str, VideoReformatter] = {}
 
     def to_rgb(self, frame: av.VideoFrame, colour: ColourTags, bits: int) -> RgbImage:
@@ -160,7 +161,7 @@ class Converter:
                 dst_color_range=level,
             )
         tag(out, colour)
-        if frame.time_base is not None:
+        if frame.time_base:
             out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
         return out
 
@@ -171,7 +172,7 @@ class Converter:
         with self._lock:
             scaler = self._swscale.setdefault(key, VideoReformatter())
             try:
-                return scaler.reformat(frame, interpolation=flags, **options)
+                return scaler.reformat(frame, interpolation=flags, threads=self._threads, **options)
             except (av.error.FFmpegError, ValueError) as error:
                 raise MediaError(
                     f"cannot convert {frame.format.name} (colour matrix {int(frame.colorspace)}) "

@@ -13,10 +13,14 @@ import av.error
 import av.logging
 
 from keeprt.engine.errors import MediaError
+from keeprt.engine.media.places import PathLike as PathLike
 
-PathLike = str | os.PathLike[str]
-
-_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://(?P<rest>[^\s'\"]*)")
+# A path folds the two slashes of an address into one.
+_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]+):(?P<slashes>//?)(?P<rest>[^\s'\"]*)")
+# What comes after the reason.
+_NO_REASON = ("ff_frame_thread_encoder_init failed",)
+# Control characters, ends of lines, and what turns the direction of writing.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _LOG_LOCK = threading.Lock()
 
 
@@ -43,13 +47,20 @@ def _redact_url(match: re.Match[str]) -> str:
     # A password may hold a bare "/" or "@": everything before the last "@" counts as credentials.
     if "@" in rest[0]:
         host, slash, path = rest[0].rpartition("@")[2].partition("/")
-        host = "***@" + host
-    return f"{match['scheme']}://{host}{slash}{path}" + ("?***" if len(rest) > 1 else "")
+        host = ("***@" if rest[0].partition("@")[0] else "@") + host
+    query = "?***" if len(rest) > 1 else ""
+    return f"{match['scheme']}:{match['slashes']}{host}{slash}{path}{query}"
 
 
 def display_name(path: PathLike) -> str:
     """How messages name a file or URL: on one line, without credentials."""
-    return redact(os.fspath(path)).replace("\n", "\\n")
+    return printable(redact(os.fspath(path)))
+
+
+def printable(text: str) -> str:
+    """`text` on one line: what a terminal would obey, and bytes that are no text, escaped."""
+    shown = _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return shown.encode(errors="backslashreplace").decode()
 
 
 def reason(error: BaseException) -> str:
@@ -59,7 +70,13 @@ def reason(error: BaseException) -> str:
 
 
 def last_ffmpeg_line(action: Callable[[], object]) -> str | None:
-    """The last error line that FFmpeg logs while `action` fails again; None if it logs nothing.
+    """The last error line that FFmpeg logs while `action` fails again; None if it logs nothing."""
+    lines = [line for line in logged_lines(action, av.logging.ERROR) if line not in _NO_REASON]
+    return redact(lines[-1]) if lines else None
+
+
+def logged_lines(action: Callable[[], object], level: int = av.logging.INFO) -> list[str]:
+    """What FFmpeg logs at this level or above during `action`, whose failure does not matter.
 
     FFmpeg's log is off otherwise: it comes from decoder threads, where PyAV's logging takes the
     GIL and may wait for a thread that is being joined.
@@ -67,7 +84,7 @@ def last_ffmpeg_line(action: Callable[[], object]) -> str | None:
     with _LOG_LOCK:
         before = av.logging.get_level()
         repeats = av.logging.get_skip_repeated()
-        av.logging.set_level(av.logging.ERROR)
+        av.logging.set_level(level)
         av.logging.set_skip_repeated(False)
         try:
             failures = (av.error.FFmpegError, ValueError, OSError)
@@ -76,5 +93,4 @@ def last_ffmpeg_line(action: Callable[[], object]) -> str | None:
         finally:
             av.logging.set_level(before)
             av.logging.set_skip_repeated(repeats)
-    texts = [" ".join(text.split()) for _, _, text in lines if text.strip()]
-    return redact(texts[-1]) if texts else None
+    return [" ".join(text.split()) for _, _, text in lines if text.strip()]

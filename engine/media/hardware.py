@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
+from keeprt.engine.devices.cuda.driver import require_card
 from keeprt.engine.errors import BackendError, UsageError
-from keeprt.engine.nvidia_driver import require_card
 
 DECODERS = ("cuda",)
 

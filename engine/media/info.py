@@ -6,17 +6,30 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
 
+#: "tt" top field first, "bb" bottom field first.
+FieldOrder = Literal["progressive", "tt", "bb"]
+ChromaLocation = Literal["left", "center", "topleft", "top", "bottomleft", "bottom"]
+
 FULL_RANGE = 2
 LIMITED_RANGE = 1
 MATRIX_RGB, MATRIX_BT709, MATRIX_UNSPECIFIED, MATRIX_BT601 = 0, 1, 2, 6
 HD_HEIGHT = 720
+#: Two views in one picture, in `VideoInfo.extras`.
+STEREO = "stereo packing"
+_BT470BG = 5
+
+
+def has_alpha(samples: av.VideoFormat) -> bool:
+    """Whether a format stores how opaque a pixel is."""
+    return any(component.is_alpha for component in samples.components)
 
 
 def contiguous(picture: RgbImage) -> RgbImage:
@@ -35,6 +48,11 @@ class ColourTags:
     range: int = 0
     primaries: int = 2
     transfer: int = 2
+
+    def meaning(self, height: int) -> tuple[int, int]:
+        """Matrix and range that samples have; BT.470 BG and SMPTE 170M are one matrix."""
+        matrix = self.matrix_for(height)
+        return MATRIX_BT601 if matrix == _BT470BG else matrix, self.range or LIMITED_RANGE
 
     def matrix_for(self, height: int) -> int:
         """The matrix to convert with: unspecified means BT.709 from 720 lines on, else BT.601."""
@@ -79,19 +97,40 @@ class Orientation:
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
-def rotation_matrix(degrees_ccw: int) -> tuple[int, ...]:
-    """FFmpeg's display matrix of a counter-clockwise turn (16.16 fixed point, 2.30 at the end)."""
-    angle = math.radians(degrees_ccw)
-    cos, sin = round(math.cos(angle) * 65536), round(math.sin(angle) * 65536)
-    return (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30)
+Chromaticity = tuple[Fraction, Fraction]
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """The display that an HDR picture was made on (SMPTE ST 2086): CIE 1931 x, y and cd/m2."""
+
+    red: Chromaticity
+    green: Chromaticity
+    blue: Chromaticity
+    white: Chromaticity
+    least_luminance: Fraction
+    most_luminance: Fraction
+
+
+@dataclass(frozen=True)
+class LightLevel:
+    """The brightest sample and the brightest frame's average of an HDR video (CTA-861.3), cd/m2."""
+
+    content: int
+    frame_average: int
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """A video's (or image folder's) properties; width and height are those of the stored picture.
 
+    `extras` names what else a frame carries. `base_rate` is the lowest at which every frame has a
+    place of its own, as FFmpeg guesses it.
+
     `frame_count` is what the container says, None if it says nothing. `start_s` is the time of the
     first frame. `display_matrix` is FFmpeg's 9 integers, None when the picture is stored upright.
+    `field_order` is that of the first frame. `chroma_location` is where subsampled chroma lies,
+    None where there is none or nobody says. `timecode` is that of the first frame, hh:mm:ss:ff.
     """
 
     path: Path | str
@@ -101,6 +140,7 @@ class VideoInfo:
     bit_depth: int
     time_base: Fraction
     average_rate: Fraction | None = None
+    base_rate: Fraction | None = None
     frame_count: int | None = None
     start_s: float = 0.0
     duration_s: float | None = None
@@ -112,6 +152,20 @@ class VideoInfo:
     is_folder: bool = False
     has_audio: bool = False
     has_subtitles: bool = False
+    has_cover: bool = False
+    field_order: FieldOrder = "progressive"
+    chroma_location: ChromaLocation | None = None
+    mastering: Mastering | None = None
+    light_level: LightLevel | None = None
+    extras: tuple[str, ...] = ()
+    has_captions: bool = False
+    has_alpha: bool = False
+    timecode: str | None = None
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether a frame is two fields, one line of each in turn."""
+        return self.field_order != "progressive"
 
     @property
     def orientation(self) -> Orientation:

@@ -1,12 +1,10 @@
-"""Reading a video: `open_source` gives its frames one at a time, from a file or an image folder."""
+"""A video that is being read: its frames, one at a time, as any opener gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import cast
 
@@ -14,10 +12,23 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.engine.errors import UsageError
 from keeprt.engine.media.colour import Converter, tags_of
-from keeprt.engine.media.errors import MediaNotFoundError, PathLike, display_name
 from keeprt.engine.media.info import ColourTags, VideoInfo
+from keeprt.engine.media.reading.changes import Changes
+from keeprt.engine.media.reading.container import Opened
+from keeprt.engine.media.reading.damage import Damage
+from keeprt.engine.media.reading.demux import Demuxer
+from keeprt.engine.media.reading.programmes import Programme
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """What half of an interlaced frame a picture is: its even lines (0) or its odd ones (1).
+    whole: the frame. is_last: the other field came before."""
+
+    parity: int
+    whole: SourceFrame
+    is_last: bool
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class SourceFrame:
 
     `native` is the stored, unrotated frame with its pts and time base; `index` counts the frames
     given from 0; `time_s` is pts times time base; `name` is the image's file name without suffix,
-    None for a video.
+    None for a video. `field` is None for a whole frame.
     """
 
     native: av.VideoFrame
@@ -35,6 +46,12 @@ class SourceFrame:
     info: VideoInfo
     converter: Converter
     name: str | None = None
+    field: Field | None = None
+
+    @property
+    def parity(self) -> int | None:
+        """0 or 1 for a field of even or odd lines, None for a whole frame."""
+        return None if self.field is None else self.field.parity
 
     @property
     def colour(self) -> ColourTags:
@@ -52,15 +69,40 @@ class SourceFrame:
         return cast(NDArray[np.uint16], self.info.orientation.upright(picture))
 
 
+@dataclass(frozen=True)
+class Others:
+    """What an opened file holds beside the picture, for a sink: its packets come by `feed`."""
+
+    opened: Opened
+    demuxer: Demuxer
+    programme: Programme | None
+
+
 class VideoSource(AbstractContextManager["VideoSource"]):
-    """An opened video: `info`, and its frames by iterating once, from one thread."""
+    """An opened video: `info`, and its frames by iterating once, from one thread.
+
+    `damage` counts what could not be read. `others` is None for a folder of images.
+    """
 
     def __init__(
-        self, info: VideoInfo, frames: Iterator[SourceFrame], close: Callable[[], None]
+        self,
+        info: VideoInfo,
+        frames: Iterator[SourceFrame],
+        close: Callable[[], None],
+        damage: Damage | None = None,
+        others: Others | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.info = info
+        self.damage, self.others, self.changes = damage, others, changes
         self._frames = frames
         self._close = close
+
+    def notes(self) -> list[str]:
+        """What is to be said at the end: damage that was skipped, properties that changed."""
+        told = (self.damage, self.changes)
+        lines = [one.summary() for one in told if one is not None]
+        return [line for line in lines if line is not None]
 
     def __iter__(self) -> Iterator[SourceFrame]:
         return self._frames
@@ -76,45 +118,3 @@ class VideoSource(AbstractContextManager["VideoSource"]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def open_source(
-    path: PathLike,
-    *,
-    start_s: float = 0.0,
-    duration_s: float | None = None,
-    strict: bool = True,
-    image_rate: Fraction = Fraction(25),
-    hwaccel: str | None = None,
-) -> VideoSource:
-    """Open a video file, or a folder of images in natural order (frame2 before frame10).
-
-    `start_s` and `duration_s` choose a part, in seconds after the first frame's time. A frame
-    keeps the timestamp that it has in the file. Images get `image_rate` frames a second. With
-    `hwaccel` "cuda" a video is decoded by the NVIDIA card, see `hardware_decoder`.
-
-    With `strict`, damage is an error: whoever restores a video wants to know that a third of it is
-    missing. A packet that cannot be decoded, a stream that ends before the length that its
-    container declares, raise TruncatedMediaError with the number of frames decoded before.
-    `strict=False` skips what cannot be decoded and ends where the data end. A file cut short in a
-    container that declares no length (MPEG-TS) cannot be told from a whole one.
-
-    Timestamps that are missing are filled in from the frame rate; ones that do not increase are
-    moved one tick behind the frame before.
-
-    Raises MediaNotFoundError, or MediaError for what is not a video, has no frames, or changes
-    its picture size in the middle (the message names the frame).
-    """
-    from keeprt.engine.media.hardware import hardware_decoder
-    from keeprt.engine.media.image_folder import open_image_folder
-    from keeprt.engine.media.video_file import open_video_file
-
-    if start_s < 0 or (duration_s is not None and duration_s <= 0):
-        raise UsageError("the start must not be negative and the duration must be above 0")
-    decoder = hardware_decoder(hwaccel)
-    name = str(path)
-    if "://" not in name and not Path(path).exists():
-        raise MediaNotFoundError(f"no such file or folder: {display_name(path)}")
-    if "://" not in name and Path(path).is_dir():
-        return open_image_folder(Path(path), image_rate, start_s, duration_s)
-    return open_video_file(path, start_s, duration_s, strict, decoder)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.analysis import AnalysedFrame, Analysis
+from keeprt.engine.faces.appearance import Embedding
 from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions
 from keeprt.engine.faces.detection import Detection, Detector, Rgb
-from keeprt.engine.faces.landmark_file import DECIMALS, FrameFaces, LandmarkWriter, read_landmarks
+from keeprt.engine.faces.embedding import FaceEmbedding
+from keeprt.engine.faces.landmark_file import FrameFaces, LandmarkWriter, read_landmarks
+from keeprt.engine.faces.upright import UprightFaces
 from keeprt.engine.media import SourceFrame, VideoInfo
 from keeprt.engine.pipeline.native import yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
@@ -25,7 +25,8 @@ from keeprt.engine.pipeline.work import FrameWork, Summary
 class FaceFinder(AbstractContextManager["FaceFinder"]):
     """Finds the faces of one video, or takes them from a landmark file, or writes one.
 
-    In a `with`: the landmark file appears when the block ends without an error.
+    In a `with`: the landmark file appears when the block ends without an error. `step` takes one
+    frame after the other and `finish` gives those that are owed; `look` does both for a file.
     """
 
     def __init__(self, info: VideoInfo, options: RestoreOptions, summary: Summary) -> None:
@@ -34,17 +35,20 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
         part = (options.start_s, options.duration_s)
         self._side, self._summary = options.detect_side, summary
         self._known: Iterator[FrameFaces] | None = None
-        self._path, self._pictures = options.landmarks, Pictures()
+        self._path, self._pictures = options.landmarks, Pictures(options.cpu_threads)
         self._writer: AbstractContextManager[LandmarkWriter | None] = nullcontext()
         self._file: LandmarkWriter | None = None
+        self._waiting: deque[SourceFrame] = deque()
         detector: Detector | None = None
         if self._path is not None and self._path.exists():
             self._known = read_landmarks(self._path, width, height, part)
         else:
-            detector = _FullSize(load_detector(options), (width, height), summary)
+            detector = _Timed(load_detector(options), summary)
             if self._path is not None:
                 self._writer = LandmarkWriter(self._path, width, height, part)
-        self._analysis = Analysis(detector, (height, width), options.analysis, self._record)
+        self._analysis = Analysis(
+            detector, (height, width), options.analysis, self._record, load_embedding(options)
+        )
 
     def __enter__(self) -> FaceFinder:
         self._file = self._writer.__enter__()
@@ -53,25 +57,40 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
     def __exit__(self, *error: object) -> None:
         self._writer.__exit__(*error)  # type: ignore[arg-type]
 
+    @property
+    def delay(self) -> int:
+        """Frames that have to be given after a frame before it comes out; 0 for live use."""
+        return self._analysis.delay
+
     def look(self, frames: Iterable[SourceFrame]) -> Iterator[FrameWork]:
         """The frames in order, each with its faces and whether it begins a shot."""
-        waiting: deque[SourceFrame] = deque()
         for frame in frames:
-            waiting.append(frame)
-            with self._summary.timed("track"):
-                ready = self._push(frame)
-            for found in ready:
-                yield FrameWork(waiting.popleft(), found.faces, found.cut)
+            yield from self.step(frame)
+        yield from self.finish()
+
+    def step(self, frame: SourceFrame) -> list[FrameWork]:
+        """Take the next frame; gives the frame `delay` ago, once there is one."""
+        self._waiting.append(frame)
         with self._summary.timed("track"):
-            rest = self._finish()
-        for found in rest:
-            yield FrameWork(waiting.popleft(), found.faces, found.cut)
+            return self._works(self._push(frame))
+
+    def finish(self) -> list[FrameWork]:
+        """The frames that are still owed; the video ends here."""
+        if self._known is not None and next(self._known, None) is not None:
+            raise FaceError(
+                f"{self._path} goes on after the video's end; remove the file to detect again"
+            )
+        with self._summary.timed("track"):
+            return self._works(self._analysis.finish())
+
+    def _works(self, ready: list[AnalysedFrame]) -> list[FrameWork]:
+        return [FrameWork(self._waiting.popleft(), found.faces, found.cut) for found in ready]
 
     def _push(self, frame: SourceFrame) -> list[AnalysedFrame]:
+        with self._summary.timed("shrink", within="track"):
+            picture = self._pictures.small(frame, yuv_format(frame), self._side)
         if self._known is None:
-            with self._summary.timed("shrink", within="track"):
-                picture = self._pictures.small(frame, yuv_format(frame), self._side)
-            return self._analysis.push(picture)
+            return self._analysis.push(picture, frame.parity)
         known = next(self._known, None)
         if known is None:
             raise FaceError(
@@ -79,14 +98,7 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
                 "remove the file to detect again"
             )
         self._summary.detections += len(known.detections or ())
-        return self._analysis.push_known(known)
-
-    def _finish(self) -> list[AnalysedFrame]:
-        if self._known is not None and next(self._known, None) is not None:
-            raise FaceError(
-                f"{self._path} goes on after the video's end; remove the file to detect again"
-            )
-        return self._analysis.finish()
+        return self._analysis.push_known(known, picture, frame.parity)
 
     def _record(self, known: FrameFaces) -> None:
         self._summary.detections += len(known.detections or ())
@@ -97,28 +109,22 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
 def load_detector(options: RestoreOptions) -> Detector:
     """The detector that was asked for. Raises FaceError or BackendError if there is none."""
     if options.detector is None or isinstance(options.detector, Path):
-        return CenterFace(options.detector, CenterFaceOptions(max_side=options.detect_side))
+        how = CenterFaceOptions(max_side=options.detect_side)
+        return UprightFaces(CenterFace(options.detector, how))
     return options.detector
 
 
-class _FullSize:
-    """A detector that looks at a smaller picture and answers in pixels of the whole frame.
+def load_embedding(options: RestoreOptions) -> Embedding | None:
+    """The network that tells people apart, if one was given. Raises FaceError or BackendError."""
+    return None if options.identity is None else FaceEmbedding(options.identity)
 
-    Answers are rounded as a landmark file rounds them: what it is reused for is then the same.
-    """
 
-    def __init__(self, detector: Detector, size: tuple[int, int], summary: Summary) -> None:
-        self._detector, self._size, self._summary = detector, np.array(size), summary
+class _Timed:
+    """A detector whose time is counted."""
+
+    def __init__(self, detector: Detector, summary: Summary) -> None:
+        self._detector, self._summary = detector, summary
 
     def detect(self, rgb: Rgb) -> list[Detection]:
         with self._summary.timed("detect", within="track"):
-            factor = self._size / rgb.shape[1::-1]
-            shift = (factor - 1.0) / 2.0
-            return [
-                replace(
-                    face,
-                    box=np.round(face.box * np.tile(factor, 2) + np.tile(shift, 2), DECIMALS),
-                    landmarks=np.round(face.landmarks * factor + shift, DECIMALS),
-                )
-                for face in self._detector.detect(rgb)
-            ]
+            return self._detector.detect(rgb)

@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from keeprt.engine.faces.alignment import Affine
-from keeprt.engine.faces.planes import ChromaPlace, Matrix, YuvFormat
-from keeprt.engine.media import Orientation, SourceFrame
-from keeprt.engine.media.info import FULL_RANGE
+from keeprt.engine.faces.painting.planes import ChromaPlace, Matrix, YuvFormat
+from keeprt.engine.faces.tone import Tone, tone_of
+from keeprt.engine.media import Orientation, SourceFrame, VideoInfo
+from keeprt.engine.media.info import FULL_RANGE, ColourTags
 
 Planes = tuple[npt.NDArray[Any], ...]
 
-_PLANAR = re.compile(r"yuv(j?)(4\d\d)p(\d*)(le)?$")
+# Alpha, in a fourth plane, stays as it is.
+_PLANAR = re.compile(r"yuv(j|a?)(4\d\d)p(\d*)(le)?$")
 _GREY = re.compile(r"gray(\d*)(le)?$")
 _STEPS = {"410": (4, 4), "411": (4, 1), "420": (2, 2), "422": (2, 1), "440": (1, 2), "444": (1, 1)}
 # Other layouts of the same samples: repacking them into planes loses nothing.
@@ -45,23 +47,28 @@ _MATRICES: dict[int, Matrix] = {
     9: "bt2020",
     10: "bt2020",
 }
+_MOST_ASPECT = 8.0
 # PyAV does not tell where a frame's chroma samples lie: what these codecs do, and all others.
 _CENTRED = ("mjpeg", "mpeg1video", "images")
 
 
 def yuv_format(frame: SourceFrame) -> YuvFormat | None:
     """How the frame's planes, repacked if need be, stand for colour; None if it has no such."""
-    name = _REPACKED.get(frame.native.format.name, frame.native.format.name)
-    colour = frame.colour
+    return form_of(frame.native.format.name, frame.colour, frame.info)
+
+
+def form_of(name: str, colour: ColourTags, info: VideoInfo) -> YuvFormat | None:
+    """As `yuv_format`, for frames of a pixel format, by FFmpeg's name, and their colour."""
+    name = _REPACKED.get(name, name)
     grey = _GREY.match(name)
     if grey is not None:
         return YuvFormat(int(grey[1] or 8), 1, 1, full_range=colour.range == FULL_RANGE)
     planar = _PLANAR.match(name)
-    matrix = _MATRICES.get(colour.matrix_for(frame.native.height))
+    matrix = _MATRICES.get(colour.matrix_for(info.height))
     if planar is None or matrix is None or planar[2] not in _STEPS:
         return None
-    full = bool(planar[1]) or colour.range == FULL_RANGE
-    place: ChromaPlace = "center" if frame.info.codec in _CENTRED else "left"
+    full = planar[1] == "j" or colour.range == FULL_RANGE
+    place: ChromaPlace = "center" if info.codec in _CENTRED else "left"
     return YuvFormat(int(planar[3] or 8), *_STEPS[planar[2]], matrix, full, place)
 
 
@@ -82,6 +89,42 @@ def planes_of(native: av.VideoFrame, depth: int) -> Planes:
         stride = plane.line_size // kind.itemsize
         views.append(rows.reshape(-1, stride)[: plane.height, : plane.width])
     return tuple(views)
+
+
+def tone_for(frame: SourceFrame) -> Tone | None:
+    """How a PQ or HLG frame is seen as SDR; None for any other."""
+    return tone_of(frame.colour.transfer, frame.colour.primaries)
+
+
+def pixel_aspect(info: VideoInfo) -> float:
+    """Width of a stored pixel by its height; 1 where the file says nothing that can be true."""
+    ratio = float(info.sample_aspect_ratio or 1)
+    return ratio if 1 / _MOST_ASPECT <= ratio <= _MOST_ASPECT else 1.0
+
+
+def square_pixels(info: VideoInfo) -> Affine:
+    """The transform (2, 3) of the upright frame's pixels to square ones of the same height."""
+    ratio = pixel_aspect(info)
+    wide = 1 / ratio if info.orientation.transpose else ratio
+    return np.array([[wide, 0.0, (wide - 1) / 2], [0.0, 1.0, 0.0]])
+
+
+def compose(last: Affine, first: Affine) -> Affine:
+    """The transform (2, 3) that does `first`, then `last`."""
+    return np.asarray(last @ np.vstack([first, (0.0, 0.0, 1.0)]), np.float64)
+
+
+def native_affine(affine: Affine, frame: SourceFrame) -> Affine:
+    """The transform of an upright whole frame, for the pixels of `frame.native`."""
+    info = frame.info
+    return of_field(stored_affine(affine, info.orientation, info.upright_size), frame)
+
+
+def of_field(affine: Affine, frame: SourceFrame) -> Affine:
+    """The transform of a whole frame, for its field if the frame is one."""
+    if frame.parity is None:
+        return affine
+    return compose(affine, np.array([[1.0, 0.0, 0.0], [0.0, 2.0, frame.parity]]))
 
 
 def stored_affine(affine: Affine, orientation: Orientation, upright: tuple[int, int]) -> Affine:

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from keeprt.engine.errors import BackendError, UsageError
-from keeprt.engine.faces.compositing import RgbPicture
+from keeprt.engine.faces.painting.compositing import RgbPicture
+from keeprt.engine.libraries.onnxruntime.providers import PROVIDERS, load_cuda_libraries
+from keeprt.kernels.installing import install_onnxruntime
 
 TILE, OVERLAP = 400, 16
 
@@ -19,7 +21,7 @@ class Upscaler:
     and w, as Real-ESRGAN's are exported. Tiles overlap by 16 pixels, and the picture's edge is
     repeated, so that no seams show."""
 
-    def __init__(self, file: Path, scale: int, threads: int | None = None) -> None:
+    def __init__(self, file: Path, scale: int, threads: int = 0) -> None:
         """Raises BackendError for a file that cannot be loaded, UsageError for other ports."""
         self._scale, self._file = scale, file
         self._session = _open(file, threads)
@@ -61,22 +63,21 @@ class Upscaler:
         return np.clip(picture.astype(np.float32, copy=False), 0.0, 1.0)
 
 
-def _open(file: Path, threads: int | None) -> Any:
+def _open(file: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise BackendError(
-            "an upscaler needs ONNX Runtime: pip install 'keeprt[cpu]', or 'keeprt[cuda]' for a GPU"
-        ) from None
+        raise BackendError(f"an upscaler needs ONNX Runtime: {install_onnxruntime()}") from None
     if not file.is_file():
         raise UsageError(f"there is no upscaler {file}; give an ONNX file")
+    providers = onnxruntime.get_available_providers()
+    if PROVIDERS["cuda"].ort_name in providers:
+        load_cuda_libraries(onnxruntime)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(
-            str(file), options, providers=onnxruntime.get_available_providers()
-        )
+        return onnxruntime.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # the library raises a family of its own, unrelated classes
         reason = str(error).splitlines()[0]
         raise BackendError(f"ONNX Runtime cannot load the upscaler {file}: {reason}") from error

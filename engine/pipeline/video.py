@@ -6,30 +6,37 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from keeprt.engine.faces.alignment import FACE_SIZE
-from keeprt.engine.media import Sink, VideoInfo, open_sink, open_source
-from keeprt.engine.media.errors import PathLike
+from keeprt.engine.media import Sink, VideoInfo, VideoSource, open_sink, open_source
+from keeprt.engine.media.places import PathLike, refuse_shared
+from keeprt.engine.media.writing.partial import partial_folder
 from keeprt.engine.pipeline.aligning import align
+from keeprt.engine.pipeline.fields import open_fields
 from keeprt.engine.pipeline.looking import FaceFinder
 from keeprt.engine.pipeline.options import RestoreOptions
 from keeprt.engine.pipeline.painting import Painter
-from keeprt.engine.pipeline.restoring import restore
+from keeprt.engine.pipeline.restoring import FaceRestorer, face_restorer, restore
 from keeprt.engine.pipeline.stages import Stages
 from keeprt.engine.pipeline.upscaler import Upscaler
+from keeprt.engine.pipeline.whole_frames import WholeFrameRestoring
 from keeprt.engine.pipeline.work import Summary
 from keeprt.engine.restorer import Restorer
+from keeprt.engine.video_restorer import VideoRestorer
 
 
 def restore_video(
-    source: PathLike,
+    source: PathLike | VideoSource,
     out: PathLike,
-    restorer: Restorer | None = None,
+    restorer: Restorer | VideoRestorer | None = None,
     options: RestoreOptions | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Restores every chosen face of a video file or image folder into `out`, another of them.
 
+    `source` may be opened already (`open_input`), which a pipe needs; it stays the caller's.
+
     `restorer` in stream mode takes the faces of a frame as one batch of up to its `max_faces`; in
-    clip mode each track goes through it in chunks. None does everything but the network. `on_frame`
+    clip mode each track goes through it in chunks. A VideoRestorer, whose format is that of
+    `whole_frame_format`, cuts out and paints too. None does everything but the network. `on_frame`
     is called after each written frame, in the caller's thread.
 
     The output has the source's size (times `scale`), timestamps, sound and pixel format; pixels
@@ -40,46 +47,84 @@ def restore_video(
     """
     options, summary = options or RestoreOptions(), Summary()
     face_size = FACE_SIZE if restorer is None else restorer.bundle.face_size
-    upscaler = Upscaler(options.upscaler, options.scale) if options.upscaler else None
+    upscaler = _upscaler(options)
     with ExitStack() as opened:
-        video = opened.enter_context(
-            open_source(
-                source,
-                start_s=options.start_s,
-                duration_s=options.duration_s,
-                hwaccel=options.hwaccel,
-            )
-        )
+        video = source if isinstance(source, VideoSource) else open_input(source, options)
+        if video is not source:
+            opened.enter_context(video)
+        refuse_shared(IN=video.info.path, OUT=out, landmarks=options.landmarks)
+        stage = _restoring(restorer, summary, video.info, options)
         finder = opened.enter_context(FaceFinder(video.info, options, summary))
         size = (video.info.width * options.scale, video.info.height * options.scale)
-        sink = opened.enter_context(open_output(out, video.info, options, *size))
+        # Before the sink, which may fail as late as in closing: then the crops go too.
+        crops = opened.enter_context(partial_folder(options.save_crops))
+        sink = opened.enter_context(open_output(out, video, options, *size))
         stages = opened.enter_context(Stages(options.threads))
-        painter = Painter(sink, options, upscaler, summary)
+        frames, painted = open_fields(video, sink, options)
+        painter = Painter(painted, options, upscaler, summary, crops)
 
-        decoded = stages.ahead(summary.timed_items("decode", video))
-        found = stages.ahead(align(finder.look(decoded), face_size, summary))
-        restored = stages.ahead(restore(found, restorer, summary))
+        decoded = stages.ahead(summary.timed_items("decode", frames))
+        looked, on_host = finder.look(decoded), not isinstance(restorer, VideoRestorer)
+        found = stages.ahead(align(looked, face_size, summary, options.cpu_threads, on_host))
+        restored = stages.ahead(restore(found, stage))
         for work in restored:
             painter.paint(work)
             summary.add(work)
-            on_frame()
+            if work.frame.field is None or work.frame.field.is_last:
+                on_frame()
+    summary.notes += video.notes() + sink.losses
     return summary
 
 
+def open_input(source: PathLike, options: RestoreOptions) -> VideoSource:
+    """The part of the source that the options ask for."""
+    return open_source(
+        source,
+        start_s=options.start_s,
+        duration_s=options.duration_s,
+        on_damage=options.on_damage,
+        programme=options.programme,
+        hwaccel=options.hwaccel,
+        threads=options.cpu_threads,
+    )
+
+
 def open_output(
-    out: PathLike, info: VideoInfo, options: RestoreOptions, width: int, height: int
+    out: PathLike, video: VideoSource, options: RestoreOptions, width: int, height: int
 ) -> Sink:
-    """The sink for a video like `info`, of another size, as the options ask for it."""
+    """The sink for what `video` gives, of another size, as the options ask for it."""
     encoding = options.encoding
     return open_sink(
         out,
-        info,
+        video,
         width=width,
         height=height,
+        overwrite=options.overwrite,
         codec=encoding.codec,
         crf=encoding.crf,
         bitrate=encoding.bitrate,
         preset=encoding.preset,
+        audio=options.audio,
+        subtitles=options.subtitles,
+        format_name=options.format_name,
         start_s=options.start_s,
         duration_s=options.duration_s,
+        threads=options.cpu_threads,
     )
+
+
+def _restoring(
+    restorer: Restorer | VideoRestorer | None,
+    summary: Summary,
+    info: VideoInfo,
+    options: RestoreOptions,
+) -> FaceRestorer:
+    if isinstance(restorer, VideoRestorer):
+        return WholeFrameRestoring(restorer, summary, info, options)
+    return face_restorer(restorer, summary)
+
+
+def _upscaler(options: RestoreOptions) -> Upscaler | None:
+    if options.upscaler is None:
+        return None
+    return Upscaler(options.upscaler, options.scale, options.cpu_threads)

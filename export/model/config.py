@@ -12,7 +12,8 @@ class KeepConfig:
 
     The latent grid is `face_size` halved once per level after the first. `kalman=False` and
     `cfa=False` are the ablations of the paper's Table 2: without the Kalman filter network every
-    latent is the observed one, without cross-frame attention no feature is carried.
+    latent is the observed one, without cross-frame attention no feature is carried. CFT and CFA
+    act where the side of a feature map is in `cft_scales` and `cfa_scales`, CFA after CFT.
     """
 
     face_size: int = 512
@@ -65,22 +66,50 @@ class KeepConfig:
         }
         return cls(**(small | changes))
 
+    @classmethod
+    def small(cls, **changes: Any) -> KeepConfig:
+        """Every part at 256-pixel faces and 2.8 million parameters: the demo's network."""
+        small: dict[str, Any] = {
+            "face_size": 256,
+            "base_channels": 8,
+            "channel_multipliers": (1, 2, 4, 4, 8),
+            "norm_groups": 4,
+            "latent_channels": 32,
+            "codebook_size": 512,
+            "lookup_width": 128,
+            "lookup_layers": 4,
+            "lookup_heads": 4,
+            "lookup_mlp": 256,
+            "cfa_heads": 2,
+            "cfa_head_channels": 32,
+            "gain_layers": 2,
+            "gain_heads": 2,
+            "gain_head_channels": 16,
+            "gain_res_blocks": 1,
+            "flow_channels": (16, 24, 32),
+            "flow_blocks": 2,
+            "flow_upsampler_channels": 64,
+        }
+        return cls(**(small | changes))
+
     def __post_init__(self) -> None:
         grid = self.face_size >> (len(self.channel_multipliers) - 1)
-        sizes = {self.face_size >> level for level in range(len(self.channel_multipliers))}
         if grid << (len(self.channel_multipliers) - 1) != self.face_size:
             raise ValueError(f"face_size {self.face_size} cannot be halved to a latent grid")
         if self.face_size % 16:
             raise ValueError(f"face_size {self.face_size} is no multiple of 16, as the flow needs")
-        if not {*self.cft_scales, *self.cfa_scales} <= sizes:
-            raise ValueError(f"CFT and CFA scales must be among the level sizes {sorted(sizes)}")
-        if not set(self.cfa_scales) <= set(self.cft_scales):
-            raise ValueError("CFA acts on the output of CFT: its scales must be among CFT's")
+        if not {*self.cft_scales, *self.cfa_scales} <= set(self.level_sizes):
+            raise ValueError(f"CFT and CFA scales must be among the level sizes {self.level_sizes}")
 
     @property
     def latent_size(self) -> int:
         """Side of the latent grid (16 in the released network)."""
         return self.face_size >> (len(self.channel_multipliers) - 1)
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """Sides of the feature maps, from the face down to the latent grid."""
+        return tuple(self.face_size >> level for level in range(len(self.channel_multipliers)))
 
     @property
     def flow_size(self) -> int:

@@ -186,7 +186,7 @@ class GmFlow(nn.Module):
         """Features of both frames -> flow (B, 2, S/8, S/8) in cells, and its upsampling mask.
 
         The mask is (B, 576, S/8, S/8), viewed as (neighbour, row offset, column offset), before
-        the softmax over the nine neighbours (model description, sections 12.5 and 12.6).
+        the softmax over the nine neighbours (docs/model.md, sections 12.5 and 12.6).
         """
         both_tokens = self.tokens(current, previous)
         refined, other = both_tokens.unflatten(0, (2, -1)).unbind(0)
@@ -234,7 +234,7 @@ def cell_coordinates(size: int) -> Tensor:
 
 
 def upsample_flow(flow: Tensor, mask: Tensor) -> Tensor:
-    """Convex upsampling (section 12.6): (B, 2, h, w) in cells -> (B, 2, 8h, 8w) in pixels."""
+    """(B, 2, h, w) in cells -> (B, 2, 8h, 8w) in pixels, convex (docs/model.md, section 12.6)."""
     batch, _, rows, columns = flow.shape
     weights = mask.view(batch, 1, NEIGHBOURS, STRIDE, STRIDE, rows, columns).softmax(dim=2)
     around = F.unfold(STRIDE * flow, 3, padding=1)
@@ -244,10 +244,11 @@ def upsample_flow(flow: Tensor, mask: Tensor) -> Tensor:
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Samples `image` at (column + flow_x, row + flow_y); outside is zero (section 11).
+    """Samples `image` at (column + flow_x, row + flow_y); outside is zero.
 
     Goes through normalised coordinates in this order of operations because the released code
-    does, and its float32 rounding (2e-5 pixel at 512) is part of the result.
+    does, and its float32 rounding (2e-5 pixel at 512) is part of the result (docs/model.md,
+    section 11).
     """
     height, width = image.shape[-2:]
     columns = torch.arange(width, device=image.device, dtype=image.dtype)

@@ -165,7 +165,8 @@ class Keep(nn.Module):
         caches: dict[int, Tensor] = {}
 
         def fuse(scale: int, feature: Tensor) -> Tensor:
-            feature = self.fuse_convs_dict[str(scale)](taps[scale], feature)
+            if scale in self.config.cft_scales:
+                feature = self.fuse_convs_dict[str(scale)](taps[scale], feature)
             if self.config.cfa and scale in self.config.cfa_scales:
                 if scale in previous:
                     attended = self.cross_fuse[str(scale)](feature, previous[scale])
@@ -174,7 +175,8 @@ class Keep(nn.Module):
             return feature
 
         steps: dict[int, Callable[[Tensor], Tensor]] = {
-            scale: partial(fuse, scale) for scale in self.config.cft_scales
+            scale: partial(fuse, scale)
+            for scale in dict.fromkeys((*self.config.cft_scales, *self.config.cfa_scales))
         }
         quantised = to_map(self.quantize(codes), self.config.latent_size)
         return self.generator(quantised, steps), caches

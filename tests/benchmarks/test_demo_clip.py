@@ -7,13 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from keeprt.benchmarks.demo_clip import (
-    PORTRAIT_LANDMARKS,
-    demo_clip,
-    portrait_to_face,
-)
+from keeprt.benchmarks.demo_clip import demo_clip
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.alignment import TEMPLATE
+from keeprt.export.training.portrait import PORTRAIT_LANDMARKS, portrait_to_face
 
 CORNERS = np.array([[0, 0], [511, 0], [0, 511], [511, 511]])
 
@@ -102,7 +99,7 @@ def test_eyes_are_where_the_template_says() -> None:
 
 def test_missing_scikit_image_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.data", None)
-    with pytest.raises(UsageError, match=r"keeprt\[demo\]"):
+    with pytest.raises(UsageError, match=r"\[demo\]"):
         demo_clip(1)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keeprt.engine.bundle import Bundle, Manifest, SubgraphSpec, TensorSpec
+from keeprt.engine.bundle.load import Bundle, Manifest
+from keeprt.engine.bundle.specs import SubgraphSpec, TensorSpec
 
 TENSORS = {
     "lq_encoder": (

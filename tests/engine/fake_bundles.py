@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keeprt.engine import bundle as bundle_module
-from keeprt.engine.bundle import MANIFEST, Manifest, SubgraphSpec, TensorSpec, file_sha256
+from keeprt.engine.bundle import load as bundle_module
+from keeprt.engine.bundle.load import MANIFEST, Manifest, file_sha256
+from keeprt.engine.bundle.specs import SubgraphSpec, TensorSpec
 
 Content = dict[str, Any]
 

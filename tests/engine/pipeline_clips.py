@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 
 from keeprt.engine.faces.detection import Detection
 from keeprt.engine.media import Orientation, SourceFrame, VideoInfo
-from keeprt.engine.media.info import rotation_matrix
-from keeprt.engine.media.sink import Sink
+from keeprt.engine.media.writing.sink import Sink
 from keeprt.engine.pipeline.native import planes_of
 from keeprt.engine.pipeline.painting import Painter
 from keeprt.engine.pipeline.work import FrameWork
@@ -26,6 +26,13 @@ HEAD, HEAD_SIDE = (slice(0, 240), slice(110, 350)), 240
 ASTRONAUT_LANDMARKS = np.array(
     [[205.0, 111.0], [244.0, 109.0], [228.0, 132.0], [212.0, 153.0], [243.0, 151.0]]
 )
+
+
+def rotation_matrix(degrees_ccw: int) -> tuple[int, ...]:
+    """FFmpeg's display matrix of a counter-clockwise turn (16.16 fixed point, 2.30 at the end)."""
+    angle = math.radians(degrees_ccw)
+    cos, sin = round(math.cos(angle) * 65536), round(math.sin(angle) * 65536)
+    return (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30)
 
 
 def background(height: int, width: int, seed: int = 0) -> Rgb:

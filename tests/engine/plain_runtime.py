@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.bundle import Bundle
-from keeprt.engine.pixels import normalise, quantise
+from keeprt.engine.bundle.load import Bundle
+from keeprt.engine.frame.pixels import normalise, quantise
+from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
 from keeprt.kernels.warp_by_flow import warp_by_flow
 
 Past = dict[str, Any] | None

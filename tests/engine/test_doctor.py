@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from keeprt.engine import doctor
-from keeprt.engine.backends.tensorrt_flavours import FLAVOURS, Flavour
+from keeprt.engine.devices.cuda.driver import Card, Driver
 from keeprt.engine.errors import BackendError
-from keeprt.engine.nvidia_driver import Card, Driver
+from keeprt.engine.libraries.tensorrt.flavours import FLAVOURS, Flavour
+from keeprt.kernels.installing import install, install_onnxruntime
 
 
 def by_subject(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
@@ -41,14 +44,22 @@ def test_the_flavour_that_fits_the_card_is_advised_with_its_command(monkeypatch,
     assert found["GPU 0"].found == f"Card {target}, {target}, 24.0 GiB"
     assert found["advice"].found == f"Card {target}: flavour {flavour}"
     assert found["advice"].remedy == (
-        f"pip install 'keeprt[{flavour}]'; keeprt build BUNDLE --flavor {flavour} --target {target}"
+        f"{install(flavour)}; keeprt build BUNDLE --flavor {flavour} --target {target}"
     )
 
 
 def test_a_missing_wheel_is_told_with_its_extra(monkeypatch):
     monkeypatch.setitem(FLAVOURS, "rtx", Flavour("rtx", "no_such_module", "rtx", ("sm89",)))
     finding = by_subject(doctor.examine())["backend rtx"]
-    assert (finding.state, finding.remedy) == ("missing", "pip install 'keeprt[rtx]'")
+    assert (finding.state, finding.remedy) == ("missing", install("rtx"))
+
+
+def test_the_detector_is_looked_for(monkeypatch, tmp_path):
+    assert by_subject(doctor.examine())["face detector"].state == "ok"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    finding = by_subject(doctor.examine())["face detector"]
+    assert (finding.state, finding.found) == ("missing", "finding faces needs ONNX Runtime")
+    assert finding.remedy == install_onnxruntime()
 
 
 def test_a_card_that_the_flavour_cannot_serve(monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,29 @@ from tests.networks import faces
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("engine", "kernels", "export", "benchmarks")
+# The rooms of the engine from the lowest floor up; `docs/architecture.md` draws them.
+ROOMS = (
+    "errors",
+    "bundle",
+    "faces",
+    "state",
+    "frame",
+    "devices",
+    "libraries",
+    "media",
+    "opening",
+    "doctor",
+    "summaries",
+    "turns",
+    "restorer",
+    "video_restorer",
+    "selftest",
+    "pipeline",
+    "live",
+    "archive",
+    "serving",
+    "cli",
+)
 
 BLOCKER = """
 import sys
@@ -68,6 +92,11 @@ def imports(file: Path, *, at_load: bool = False) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return "keeprt." + ".".join(parts).removesuffix(".__init__")
+
+
 def within(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
@@ -87,32 +116,85 @@ def test_the_engine_reaches_export_and_benchmarks_only_from_a_command_that_needs
                 assert not within(name, package), (file, name)
 
 
-def test_kernels_know_only_the_errors_of_the_engine() -> None:
+def test_kernels_import_nothing_of_ours_but_kernels() -> None:
     for file in modules("kernels"):
         for name in imports(file):
-            if within(name, "keeprt.engine"):
-                assert within(name, "keeprt.engine.errors"), (file, name)
-            assert not within(name, "keeprt.export"), (file, name)
-            assert not within(name, "keeprt.benchmarks"), (file, name)
+            assert not within(name, "keeprt") or within(name, "keeprt.kernels"), (file, name)
 
 
 def test_export_shares_nothing_with_the_engine_but_the_bundle() -> None:
-    allowed = ("keeprt.engine.bundle", "keeprt.engine.errors")
+    bundle = ("keeprt.engine.bundle", "keeprt.engine.errors")
+    # Training looks for faces in videos as restoring does, or it would learn from other crops.
+    looking = ("keeprt.engine.faces", "keeprt.engine.media", "keeprt.engine.pipeline")
     for file in modules("export"):
+        in_training = (ROOT / "export" / "training") in file.parents
+        allowed = bundle + looking if in_training else bundle
         for name in imports(file):
             if within(name, "keeprt.engine") and name != "keeprt.engine":
                 assert any(within(name, module) for module in allowed), (file, name)
-            assert not within(name, "keeprt.kernels"), (file, name)
+            # what to type for a missing extra lies on the lowest floor, for all
+            if not within(name, "keeprt.kernels.installing"):
+                assert name == "keeprt.kernels" or not within(name, "keeprt.kernels"), (file, name)
             assert not within(name, "keeprt.benchmarks"), (file, name)
             assert not within(name, "onnxruntime"), (file, name)
 
 
-def test_onnx_runtime_is_reached_through_its_backend_and_the_face_detector() -> None:
+def test_onnx_runtime_is_reached_through_its_room_and_the_face_detector() -> None:
     for file in modules("engine"):
         for name in imports(file):
             if within(name, "onnxruntime"):
-                allowed = file.parent.name in ("backends", "faces") or file.name == "upscaler.py"
+                allowed = file.parent.name in ("onnxruntime", "faces") or file.name == "upscaler.py"
                 assert allowed, (file, name)
+
+
+def test_ray_and_triton_are_imported_where_they_run_and_not_before() -> None:
+    allowed = {
+        "ray": ["on_ray.py"],
+        "tritonclient": ["shared_pictures.py", "triton_client.py"],
+        "triton_python_backend_utils": ["triton_model.py"],
+    }
+    found: dict[str, set[str]] = {library: set() for library in allowed}
+    for file in (file for package in PACKAGES for file in modules(package)):
+        for library in allowed:
+            if any(within(name, library) for name in imports(file)):
+                found[library].add(file.name)
+                assert not any(within(name, library) for name in imports(file, at_load=True)), file
+    assert {library: sorted(files) for library, files in found.items()} == allowed
+
+
+def room_of(module: str) -> str | None:
+    """The room of the engine that a module's name lies in, None outside the engine."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["keeprt", "engine"] and len(parts) > 2 else None
+
+
+def arrows_up(room: str, names: Iterable[str]) -> list[str]:
+    """Of the imported names those that are of a room above."""
+    found = {name: room_of(name) for name in names}
+    return [n for n, other in found.items() if other and ROOMS.index(other) > ROOMS.index(room)]
+
+
+def test_a_room_imports_only_rooms_below_it() -> None:
+    for file in modules("engine"):
+        room = room_of(module_name(file))
+        if room is not None:
+            assert arrows_up(room, imports(file)) == [], file
+
+
+def test_an_arrow_up_is_seen() -> None:
+    assert arrows_up("frame", ["keeprt.engine.devices.cpu.frames"])
+    assert arrows_up("bundle", ["keeprt.engine.bundle.specs", "keeprt.kernels.frame"]) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    files = {module_name(file): file for package in PACKAGES for file in modules(package)}
+    graph: dict[str, set[str]] = {}
+    for name, file in files.items():
+        found = set(imports(file)) & files.keys()
+        # `from package import module` is an arrow to the module alone.
+        packages = {other.rpartition(".")[0] for other in found}
+        graph[name] = found - packages - {name}
+    TopologicalSorter(graph).prepare()
 
 
 def run(code: str, *arguments: str) -> None:
@@ -132,10 +214,7 @@ def test_the_blocker_blocks() -> None:
 
 def test_everything_in_the_engine_imports_without_torch() -> None:
     files = [file for package in ("engine", "kernels") for file in modules(package)]
-    names = {
-        "keeprt." + ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for file in files
-    }
+    names = {module_name(file) for file in files}
     run(f"from importlib import import_module\nfor name in {sorted(names)}: import_module(name)")
 
 

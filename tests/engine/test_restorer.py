@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def restorer(tiny_bundle: Path) -> Restorer:
 
 
 def rows(restorer: Restorer, name: str, count: int = 1) -> np.ndarray:
-    return restorer._frame.peek(name, count).copy()
+    return restorer._frames.peek(name, count).copy()
 
 
 def stream(
@@ -72,6 +73,7 @@ def test_faces_and_codes_are_the_references(
     expect_stream_agrees(restorer, tiny, clip)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ["without_kalman", "without_cfa"])
 def test_ablated_networks_agree_too(
     request: pytest.FixtureRequest, ablation: str, clip: list[np.ndarray]
@@ -82,6 +84,7 @@ def test_ablated_networks_agree_too(
     expect_stream_agrees(restorer, network, clip[:4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [2, 3, WINDOW])
 def test_the_gain_is_that_of_a_clip_of_the_windows_frames(
     tiny_bundle: Path, tiny: Keep, clip: list[np.ndarray], window: int
@@ -101,6 +104,7 @@ def test_the_gain_is_that_of_a_clip_of_the_windows_frames(
 # Several faces
 
 
+@pytest.mark.slow
 def test_several_faces_of_different_ages_are_each_their_own_stream(
     restorer: Restorer, clip: list[np.ndarray]
 ) -> None:
@@ -176,6 +180,7 @@ def test_a_new_face_is_not_touched_by_who_had_its_row_before(
 # State as a value
 
 
+@pytest.mark.slow
 def test_a_run_cut_by_save_and_restore_gives_the_same_bytes(
     restorer: Restorer, tiny_bundle: Path, clip: list[np.ndarray], tmp_path: Path
 ) -> None:
@@ -244,6 +249,7 @@ def test_a_refused_call_spends_nothing(restorer: Restorer, clip: list[np.ndarray
     restorer.restore([clip[0], clip[1]], states)
 
 
+@pytest.mark.slow
 def test_foreign_states_are_refused(
     restorer: Restorer, tiny_bundle_without_kalman: Path, tiny_bundle: Path, clip: list[np.ndarray]
 ) -> None:
@@ -314,7 +320,7 @@ def test_the_modes_are_not_mixed_up(restorer: Restorer, clip: list[np.ndarray]) 
 
 
 def addresses(restorer: Restorer, state: FaceState) -> dict[str, int]:
-    arena = {"arena": restorer._frame.device.memory.ctypes.data}
+    arena = {"arena": restorer._frames.device.memory.ctypes.data}
     return arena | {f"state {n}": a.ctypes.data for n, a in state.arrays.items()}
 
 
@@ -350,3 +356,26 @@ def test_stages_are_timed(restorer: Restorer, clip: list[np.ndarray]) -> None:
     expected = {"lq_encoder", "flow_features", "flow_matching", "warp", "hq_encoder", "gain_net"}
     assert set(restorer.stage_seconds) == expected | {"decoder"}
     assert all(seconds > 0 for seconds in restorer.stage_seconds.values())
+
+
+@pytest.mark.parametrize("mode", ["stream", "clip"])
+def test_a_closed_restorer_holds_nothing_and_says_so(
+    tiny_bundle: Path, clip: list[np.ndarray], mode: Any
+) -> None:
+    with Restorer.load(tiny_bundle, mode=mode, threads=1, window=WINDOW, chunk=2) as restorer:
+        state = restorer.new_state()
+        if mode == "stream":
+            _, state = restorer.restore(clip[0], state)
+        else:
+            list(restorer.restore_clip(clip[:2]))
+        held = [weakref.ref(restorer._frames), weakref.ref(restorer._frames.device.memory.base)]
+        held += [weakref.ref(restorer._frames.device._backend)]
+    assert [one() for one in held] == [None, None, None]
+    restorer.close()
+    with pytest.raises(UsageError, match="was closed"):
+        restorer.restore(clip[1], state) if mode == "stream" else list(restorer.restore_clip(clip))
+    with pytest.raises(UsageError, match="was closed"):
+        restorer.new_state()
+    if mode == "stream":  # the state is the caller's
+        other = Restorer.load(tiny_bundle, threads=1, window=WINDOW)
+        assert other.restore(clip[1], state)[1].frames == 2

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keeprt.engine.bundle import Bundle, load_bundle
+from keeprt.engine.bundle.load import Bundle, load_bundle
 from keeprt.engine.errors import StateError
 from keeprt.engine.state import FaceState, load_state
-
-from .fake_bundles import LATENT, make_bundle
+from tests.engine.fake_bundles import LATENT, make_bundle
 
 WINDOW = 4
 
@@ -170,6 +169,7 @@ def test_a_truncated_file(bundle: Bundle, file: Path, share: float) -> None:
     refused(file, bundle, "damaged")
 
 
+@pytest.mark.slow
 def test_flipped_bits_are_noticed_or_harmless(bundle: Bundle, state: FaceState, file: Path) -> None:
     """Everywhere in the headers of the archive and its members, and here and there in the data."""
     sound = file.read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from keeprt.engine.bundle import MANIFEST, load_bundle
+from keeprt.engine.bundle.load import MANIFEST, load_bundle
 from keeprt.engine.errors import BundleError
 from keeprt.export import bundle_writer
 from keeprt.export.bundle_writer import export_bundle

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keeprt.engine.bundle import load_bundle
+from keeprt.engine.bundle.load import load_bundle
 from keeprt.export.model import FrameResult, Keep
 from keeprt.export.subgraphs import Subgraph, split
 from tests.goldens import pictures_512, relative_l2, to_clip, to_tensor
@@ -84,13 +84,20 @@ def natural_inputs(network: Keep, name: str, count: int) -> Values:
     return {spec.name: values[spec.name] for spec in graph.inputs}
 
 
-@pytest.fixture(params=["", "_without_kalman", "_without_cfa"])
+# The fast tests export one network.
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(
+    params=["", *(pytest.param(name, marks=SLOW) for name in ("_without_kalman", "_without_cfa"))]
+)
 def pair(request: pytest.FixtureRequest) -> tuple[Keep, Path]:
     """A network and its bundle."""
     network = request.getfixturevalue(f"tiny{request.param}")
     return network, request.getfixturevalue(f"tiny_bundle{request.param}")
 
 
+@pytest.mark.slow
 def test_every_batch_of_faces(pair: tuple[Keep, Path]) -> None:
     network, bundle = pair
     whole = network.config.kalman and network.config.cfa
@@ -103,6 +110,7 @@ def test_every_batch_of_faces(pair: tuple[Keep, Path]) -> None:
             expect_same(in_onnx(model, graph, inputs), in_torch(graph, inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [2, 3, 5, 8, 20])
 def test_every_length_of_the_gains_window(tiny: Keep, tiny_bundle: Path, frames: int) -> None:
     graph, model = graph_of(tiny, "gain_net"), session(tiny_bundle, "gain_net")
@@ -178,6 +186,7 @@ def test_borders_are_the_manifests(pair: tuple[Keep, Path]) -> None:
         assert all(tensor.meaning for tensor in (*spec.inputs, *spec.outputs))
 
 
+@SLOW
 def test_ablations_have_fewer_subgraphs_and_tensors(
     tiny_without_kalman: Keep, tiny_without_cfa: Keep
 ) -> None:

@@ -38,6 +38,15 @@ def face_over(
     return matrix
 
 
+def changed_face(size: int, dtype: Any, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A restored face of noise, here and there not finite, and the crop it was made of."""
+    rng = np.random.default_rng(seed)
+    face = (rng.standard_normal((3, size, size)) * 1.5).astype(np.float32)
+    for value in (np.nan, np.inf, -np.inf):
+        face.reshape(-1)[rng.integers(0, face.size, max(1, face.size // 60))] = value
+    return face, rng.uniform(-1, 1, (3, size, size)).astype(dtype)
+
+
 def placement_of(values: dict[str, Any]) -> NDArray[Any]:
     """A raw placement, as damaged as `values` say."""
     record = np.zeros((), PLACEMENT_DTYPE)
@@ -47,7 +56,7 @@ def placement_of(values: dict[str, Any]) -> NDArray[Any]:
 
 
 def damaged_placements(format: FrameFormat) -> list[NDArray[Any]]:
-    everywhere = {"right": format.width, "bottom": format.height, "slope_u": 0.1, "slope_v": 0.1}
+    everywhere = {"right": format.width, "bottom": format.height, "strength": 1}
     unit = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     cases: list[dict[str, Any]] = [
         {"to_frame": np.nan, "to_crop": np.nan},
@@ -55,8 +64,11 @@ def damaged_placements(format: FrameFormat) -> list[NDArray[Any]]:
         {"to_frame": 1e30, "to_crop": -1e30},
         {"to_frame": 0, "to_crop": 0},
         {"to_frame": unit * -1e6, "to_crop": unit * 1e6},
-        {"to_frame": unit, "to_crop": unit, "slope_u": np.nan},
-        {"to_frame": unit, "to_crop": unit, "slope_u": np.inf, "slope_v": 0},
+        {"to_frame": unit, "to_crop": unit, "crop_width": np.nan, "paste_width": np.nan},
+        {"to_frame": unit, "to_crop": unit, "strength": np.inf},
+        {"to_frame": unit, "to_crop": unit, "strength": np.nan},
+        {"to_frame": unit, "to_crop": unit, "crop_width": -1, "paste_width": -np.inf},
+        {"to_frame": unit, "to_crop": unit, "crop_width": 1e-30, "paste_width": 1e-30},
         {"to_frame": unit, "to_crop": unit, "left": -9, "top": -7, "right": 10**6},
         {"to_frame": unit, "to_crop": unit, "left": 5, "right": 2},
         {"to_frame": unit, "to_crop": unit, "left": -(2**31), "right": 2**31 - 1},

@@ -6,13 +6,15 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from keeprt.kernels.launch import Launch
+from keeprt.kernels.frame import FRAME_DTYPE
+from keeprt.kernels.launch import Argument, Launch
 
-SOURCES = Path(__file__).parents[2] / "kernels"
+SOURCES = Path(__file__).parents[2] / "kernels" / "sources"
 FLAGS = (
     "-std=c++17",
     "-shared",
@@ -29,6 +31,18 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ 
 
 class Index(ctypes.Structure):
     _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_int), ("z", ctypes.c_int))
+
+
+class Format(ctypes.Structure):
+    """FrameFormat, which is passed by value."""
+
+    _fields_ = (("bytes", ctypes.c_ubyte * FRAME_DTYPE.itemsize),)
+
+
+def c_argument(value: Argument) -> Any:
+    if isinstance(value, bytes):
+        return Format.from_buffer_copy(value)
+    return ctypes.c_int(int(value)) if isinstance(value, np.int32) else ctypes.c_void_p(value)
 
 
 @cache
@@ -51,10 +65,7 @@ def run(source: str, launch: Launch) -> None:
     """Run every block of `launch`, whose addresses are host addresses, in a shuffled order."""
     module = library(source)
     kernel = getattr(module, launch.kernel)
-    arguments = [
-        ctypes.c_int(int(value)) if isinstance(value, np.int32) else ctypes.c_void_p(value)
-        for value in launch.arguments
-    ]
+    arguments = [c_argument(value) for value in launch.arguments]
     blocks = list(np.ndindex(launch.grid))
     np.random.default_rng(len(blocks)).shuffle(blocks)
     for block in blocks:

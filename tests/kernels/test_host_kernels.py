@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from frames import (
     ALL_FORMATS,
+    changed_face,
     damaged_placements,
     face_over,
     placement_of,
@@ -41,29 +42,29 @@ def host_warp(previous: Any, flow: Any, mask: Any) -> Any:
 
 def host_crop(planes: Any, format: FrameFormat, faces: Any, size: int, dtype: Any) -> Any:
     out = np.full((len(faces), 3, size, size), 77, dtype)
-    record, half = format.record(), dtype == np.float16
+    half = dtype == np.float16
     pointers = tuple(address(plane) for plane in planes)
     run(
         "crop_align",
-        launch.crop_align(
-            pointers, format, address(record), address(faces), address(out), len(faces), size, half
-        ),
+        launch.crop_align(pointers, format, address(faces), address(out), len(faces), size, half),
     )
     return out
 
 
 def host_paste(
-    planes: Any, format: FrameFormat, placement: Any, face: Any, dither: bool = False
+    planes: Any, format: FrameFormat, placement: Any, face: Any, crop: Any, dither: bool = False
 ) -> None:
-    record, half = format.record(), face.dtype == np.float16
+    half, size = crop.dtype == np.float16, face.shape[-1]
     pointers = tuple(address(plane) for plane in planes)
-    size = face.shape[-1]
-    run(
-        "paste_back",
-        launch.paste_back(
-            pointers, format, address(record), address(placement), address(face), size, half, dither
-        ),
-    )
+    given = (address(placement), address(face), address(crop))
+    run("paste_back", launch.paste_back(pointers, format, *given, size, half, dither))
+
+
+def closer_face(format: FrameFormat, size: int, share: float) -> Any:
+    """Larger than its frame, so that the crop is smoothed."""
+    halved = (format.layout.halved_x, format.layout.halved_y)
+    matrix = face_over(format, size, share, -110.0)
+    return place_face(matrix, format.width, format.height, size, halved=halved)
 
 
 @pytest.mark.parametrize("rows, columns", [(1, 1), (1, 33), (3, 5), (5, 64), (2, 65)])
@@ -106,7 +107,7 @@ def test_crop_runs_as_its_twin_bit_for_bit(name: str, dtype: Any) -> None:
         faces = np.stack(
             [
                 place_face(face_over(format, size, 0.7, 33.0), width, height, size),
-                place_face(face_over(format, size, 3.0, -110.0), width, height, size),
+                *(closer_face(format, size, share) for share in (3.0, 9.0)),
                 no_face(),
                 *damaged_placements(format),
             ]
@@ -118,21 +119,18 @@ def test_crop_runs_as_its_twin_bit_for_bit(name: str, dtype: Any) -> None:
 @pytest.mark.parametrize("dither", [False, True])
 @pytest.mark.parametrize("name", ALL_FORMATS)
 def test_paste_runs_as_its_twin_bit_for_bit(name: str, dither: bool) -> None:
-    rng = np.random.default_rng(3)
     for seed, (width, height) in enumerate(SIZES):
         format = FrameFormat(name, width, height, siting=("left", "topleft", "center")[seed % 3])
-        size = 23
-        matrices = [face_over(format, size, share, 17.0) for share in (0.6, 1.5, 0.05)]
-        faces = [place_face(matrix, width, height, size) for matrix in matrices]
-        for placement in (*faces, *damaged_placements(format)):
-            face = (rng.standard_normal((3, size, size)) * 1.5).astype(
-                np.float16 if seed % 2 else np.float32
-            )
-            face[:, 4, 5], face[1, 7, 7], face[2, 9, 9] = np.nan, np.inf, -np.inf
+        size, halved = 23, (format.layout.halved_x, format.layout.halved_y)
+        how = {"halved": halved, "strength": 0.7, "grey": bool(seed % 2)}
+        matrices = [face_over(format, size, share, 17.0) for share in (0.6, 1.5, 0.3, 0.05)]
+        faces = [place_face(matrix, width, height, size, **how) for matrix in matrices]
+        for number, placement in enumerate((*faces, *damaged_placements(format))):
+            face, crop = changed_face(size, (np.float32, np.float16)[seed % 2], number)
             ours = random_planes(format, seed)
             twin = [plane.copy() for plane in ours]
-            host_paste(ours, format, placement, face, dither)
-            paste_back(twin, format, placement, face, dither)
+            host_paste(ours, format, placement, face, crop, dither)
+            paste_back(twin, format, placement, face, crop, dither)
             for plane, expected in zip(ours, twin, strict=True):
                 np.testing.assert_array_equal(plane, expected)
 
@@ -143,8 +141,8 @@ def test_faces_of_one_pixel_run_as_their_twins(size: int) -> None:
     placement = place_face(np.array([[1.0, 0, -4], [0, 1, -4]]), 9, 9, size)
     face = np.ones((3, size, size), np.float32)
     ours, twin = random_planes(format), random_planes(format)
-    host_paste(ours, format, placement, face)
-    paste_back(twin, format, placement, face)
+    host_paste(ours, format, placement, face, -face)
+    paste_back(twin, format, placement, face, -face)
     for plane, expected in zip(ours, twin, strict=True):
         np.testing.assert_array_equal(plane, expected)
     expected_crop = crop_align(ours, format, placement[None], size)
@@ -166,8 +164,8 @@ def test_rows_with_padding_are_addressed_by_their_pitch() -> None:
         host_crop(padded, loose, placement[None], 21, np.float32),
         host_crop(planes, tight, placement[None], 21, np.float32),
     )
-    host_paste(planes, tight, placement, face)
-    host_paste(padded, loose, placement, face)
+    host_paste(planes, tight, placement, face, -face)
+    host_paste(padded, loose, placement, face, -face)
     for plane, wide in zip(planes, padded, strict=True):
         np.testing.assert_array_equal(wide[:, : plane.shape[1]], plane)
         assert (wide[:, plane.shape[1] :] == 12345).all()
@@ -190,11 +188,11 @@ def test_nothing_is_written_beyond_the_planes(name: str) -> None:
         "top": -99,
         "right": 9999,
         "bottom": 9999,
-        "slope_u": 1,
-        "slope_v": 1,
+        "strength": 1,
     }
     placement = placement_of({**everywhere, "to_crop": np.eye(2, 3) * 0.2 + [[0, 0, 3], [0, 0, 3]]})
-    host_paste(inner, format, placement, np.ones((3, 16, 16), np.float32))
+    face = np.ones((3, 16, 16), np.float32)
+    host_paste(inner, format, placement, face, -face)
     for memory in planes:
         assert (memory[:guard] == 99).all() and (memory[-guard:] == 99).all()
 
@@ -215,7 +213,7 @@ def test_host_library_offers_every_kernel_by_name() -> None:
         for half in (False, True):
             format = FrameFormat(name, 8, 8)
             planes = tuple(range(len(format.plane_shapes())))
-            crop = launch.crop_align(planes, format, 0, 0, 0, 1, 8, half)
+            crop = launch.crop_align(planes, format, 0, 0, 1, 8, half)
             paste = launch.paste_back(planes, format, 0, 0, 0, 8, half)
             assert hasattr(library("crop_align"), crop.kernel)
             assert hasattr(library("paste_back"), paste.kernel)

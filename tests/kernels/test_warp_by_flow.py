@@ -17,7 +17,7 @@ GOLDENS = Path(__file__).parents[1] / "data" / "goldens"
 
 
 def torch_upsample(flow: FloatArray, mask: FloatArray) -> FloatArray:
-    """Sections 12.6, spelled with unfold and softmax, in float64."""
+    """docs/model.md, section 12.6, spelled with unfold and softmax, in float64."""
     batch, _, rows, columns = flow.shape
     weights = torch.from_numpy(mask).double().view(batch, 1, 9, 8, 8, rows, columns).softmax(2)
     cells = F.unfold(8 * torch.from_numpy(flow).double(), 3, padding=1)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keeprt.benchmarks.bench.contenders import Case, EngineContender, pictures_for
-from keeprt.benchmarks.bench.plain_onnx import PlainOnnx
-from keeprt.benchmarks.bench.reference import ReferenceContender
-from keeprt.engine.bundle import load_bundle
+from keeprt.benchmarks.bench.rivals.contenders import Case, EngineContender, pictures_for
+from keeprt.benchmarks.bench.rivals.plain_onnx import PlainOnnx
+from keeprt.benchmarks.bench.rivals.reference import ReferenceContender
+from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.errors import UsageError
 from keeprt.engine.restorer import Restorer
 from keeprt.export.reference import reference_frames
@@ -59,6 +59,7 @@ def calls_of(case: Case) -> list[list[Any]]:
 CASES = [Case("stream", 1, 3, 4, 1), Case("stream", 2, 3, 4, 1), Case("clip", 1, 3, 4, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bundle", "case"),
     [
@@ -77,6 +78,7 @@ def test_plain_sessions_give_the_engines_pictures(
     assert apart(ours, restored_by(PlainOnnx(path, case), calls)) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mode}-{case.faces}")
 def test_the_reference_gives_the_engines_pictures(tiny_bundle: Path, case: Case) -> None:
     calls = calls_of(case)

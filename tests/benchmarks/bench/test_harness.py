@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keeprt.benchmarks.bench.contenders import Case, LoadedEngine, pictures_for
+from keeprt.benchmarks.bench.hardware.rates import Rates
 from keeprt.benchmarks.bench.harness import run_case
-from keeprt.benchmarks.bench.rates import Rates
 from keeprt.benchmarks.bench.results import BETWEEN, contender_result
-from keeprt.benchmarks.bench.worker import ContenderError, Local
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.bundle import load_bundle
+from keeprt.benchmarks.bench.rivals.contenders import (
+    Case,
+    ContenderError,
+    EngineContender,
+    pictures_for,
+)
+from keeprt.benchmarks.bench.rivals.worker import Local, Sample
+from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.errors import UsageError
+from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
 from keeprt.engine.restorer import Restorer
 from tests.networks import faces
 
@@ -55,6 +60,26 @@ class Scripted:
         return {"sleeping": self.sleep_s}
 
 
+def test_with_two_in_flight_a_call_takes_the_frame_before(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contender, clip = EngineContender(tiny_bundle, STREAM, in_flight=True), faces(5)
+    contender.load()
+    alone, given = Restorer.load(tiny_bundle, threads=1, window=3), []
+    collect = contender._restorer.collect
+    monkeypatch.setattr(contender._restorer, "collect", lambda: given.extend(collect()))
+    contender.first(clip[:1])
+    assert contender._restorer.in_flight == 0 and len(given) == 1
+    for picture in clip[1:]:
+        contender.call([picture])
+        assert contender._restorer.in_flight == 1
+    state = alone.new_state()
+    for picture, restored in zip(clip, given, strict=False):
+        right, state = alone.restore(picture, state)
+        assert (restored == right).all()
+    assert len(given) == 4
+
+
 def participants(*contenders: Scripted) -> dict[str, Callable[[], Local]]:
     return {one.name: (lambda one=one: Local(lambda: one)) for one in contenders}
 
@@ -85,6 +110,23 @@ def test_a_contender_that_fails_stays_in_the_table_and_the_others_go_on(
     assert result.call_ms is None and result.failure == "out of everything"
 
 
+class TenSeconds(Local):
+    """Says that each call took ten."""
+
+    def round(self, calls: Sequence[Sequence[Any]]) -> list[Sample]:
+        return [replace(sample, seconds=10.0) for sample in super().round(calls)]
+
+
+@pytest.mark.parametrize(("fails_at", "rounds"), [(10**9, 5), (4, 3)])
+def test_rounds_go_on_until_the_first_was_timed_for_long_enough(fails_at: int, rounds: int) -> None:
+    """Where it fails, as many as were asked for are left to the others."""
+    ours, rival = Scripted("a", fails_at=fails_at), Scripted("b")
+    makers = {one.name: (lambda one=one: TenSeconds(lambda: one)) for one in (ours, rival)}
+    found, other = run_case(STREAM, makers, faces(3), rounds=2, calls=1, least_s=45)
+    assert len(found.rounds) == rounds and len(other.rounds) >= rounds
+    assert bool(found.failure) == (fails_at == 4)
+
+
 def test_errors_of_ours_end_the_run() -> None:
     bad = Scripted("bad", fails_at=1, error=UsageError)
     with pytest.raises(UsageError, match="out of everything"):
@@ -111,14 +153,26 @@ class SleepingBackend(OnnxRuntimeBackend):
         return slower
 
 
-def engine(bundle: Path, backend: type[OnnxRuntimeBackend], case: Case) -> LoadedEngine:
+class Loaded(EngineContender):
+    """The contender with a restorer that was made before."""
+
+    def __init__(self, bundle: Path, case: Case, restorer: Restorer) -> None:
+        super().__init__(bundle, case)
+        self._restorer = restorer
+
+    def load(self) -> None:
+        pass
+
+
+def engine(bundle: Path, backend: type[OnnxRuntimeBackend], case: Case) -> Loaded:
     checked = load_bundle(bundle)
     restorer = Restorer(
         checked, backend(checked, threads=1), mode=case.mode, window=case.window, chunk=case.chunk
     )
-    return LoadedEngine(bundle, case, restorer=restorer)
+    return Loaded(bundle, case, restorer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stream", "clip"])
 def test_a_stage_with_a_known_sleep_is_measured_right(tiny_bundle: Path, mode: Any) -> None:
     case = Case(mode, faces=1, window=3, chunk=4, threads=1)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from keeprt.benchmarks.bench import rates as rates_module
-from keeprt.benchmarks.bench.cards import CARDS, all_in_float16, card_named, predict
-from keeprt.benchmarks.bench.contenders import Case
 from keeprt.benchmarks.bench.cost import StageCost
+from keeprt.benchmarks.bench.hardware import rates as rates_module
+from keeprt.benchmarks.bench.hardware.cards import CARDS, DatasheetCard, all_in, card_named, predict
+from keeprt.benchmarks.bench.hardware.rates import RateMeter, Rates, best_rates, rates_in_words
 from keeprt.benchmarks.bench.harness import Run
 from keeprt.benchmarks.bench.predictions import predictions
-from keeprt.benchmarks.bench.rates import RateMeter, Rates, best_rates
 from keeprt.benchmarks.bench.results import contender_result
-from keeprt.benchmarks.bench.worker import Sample
+from keeprt.benchmarks.bench.rivals.contenders import Case
+from keeprt.benchmarks.bench.rivals.worker import Sample
 from keeprt.engine.errors import UsageError
 
 ARITHMETIC = StageCost("decoder", {"float32": 4e9}, 1e6, 2e6)
@@ -72,7 +72,10 @@ def test_rates_are_measured_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     meter.close()
     assert meter.measured == found
     assert all(rates.gflop_s > 0 and rates.gb_s > 0 for rates in found)
-    assert best_rates([Rates(1, 30), Rates(5, 10), Rates(2, 20)]) == Rates(5, 30)
+    seen = [Rates(1, 30), Rates(5, 10), Rates(2, 20)]
+    assert best_rates(seen) == Rates(5, 30)
+    assert rates_in_words(seen).startswith("matrix products 5 GFLOP/s (float32), copies 30.0 GB/s")
+    assert "best of 3" in rates_in_words(seen) and "1 to 5 GFLOP/s" in rates_in_words(seen)
 
 
 def test_rates_count_both_ways_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +99,7 @@ def test_a_cards_floor_by_hand() -> None:
 
 
 def test_half_of_a_float32_stage_is_half_the_bytes_at_the_tensor_rate() -> None:
-    half = all_in_float16(ARITHMETIC)
+    half = all_in(ARITHMETIC, "float16", 0.5)
     assert half.flop == {"float16": 4e9}
     assert (half.must_move_bytes, half.unfused_bytes) == (5e5, 1e6)
 
@@ -105,6 +108,11 @@ def test_half_of_a_float32_stage_is_half_the_bytes_at_the_tensor_rate() -> None:
     ("name", "tensor_cores", "boost_ghz", "share"),
     [
         # Products of 128 pairs per core and cycle; a GeForce card accumulates in float32 at half.
+        ("T4", 320, 1.590, 0.5),  # Turing: 64 pairs a cycle
+        ("RTX 3090", 328, 1.695, 0.5),
+        ("A100 SXM", 432, 1.410, 2.0),  # 256 pairs a cycle
+        ("Orin", 64, 1.300, 2.0),
+        ("RTX PRO 6000", 752, 2.617, 1.0),
         ("RTX A2000", 104, 1.200, 1.0),
         ("A10", 288, 1.695, 1.0),
         ("L4", 240, 2.040, 1.0),
@@ -122,17 +130,29 @@ def test_tensor_rates_are_dense_ones_with_float32_accumulation(
 
 
 def test_unknown_cards_are_refused_with_the_list(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match=r"no datasheet of 'RTX 9999'; there are: RTX A2000, A10"):
+    with pytest.raises(UsageError, match=r"no datasheet of 'RTX 9999'; there are: T4, RTX A2000"):
         predictions(tiny_bundle, "L4,RTX 9999", 8)
 
 
-def test_predictions_are_in_the_bundles_types_and_in_half(tiny_bundle: Path) -> None:
-    found = predictions(tiny_bundle, "L4,H100 SXM", 8)
+def test_predictions_are_in_the_types_that_a_card_has(tiny_bundle: Path) -> None:
+    found = predictions(tiny_bundle, "T4,RTX 3090,H100 SXM", 8)
     assert [(one.card.name, one.precision) for one in found] == [
-        ("L4", "fp32"),
-        ("L4", "if all were fp16"),
+        ("T4", "fp32"),
+        ("T4", "if all were fp16"),
+        ("RTX 3090", "fp32"),
+        ("RTX 3090", "if all were TF32"),
+        ("RTX 3090", "if all were fp16"),
         ("H100 SXM", "fp32"),
+        ("H100 SXM", "if all were TF32"),
         ("H100 SXM", "if all were fp16"),
+        ("H100 SXM", "if all were fp8"),
     ]
-    assert found[1].frame_ms < found[0].frame_ms
-    assert len(predictions(tiny_bundle, "all", 8)) == 2 * len(CARDS)
+    fp32, tf32, fp16, fp8 = (one.frame_ms for one in found[-4:])
+    assert fp8 < fp16 < tf32 < fp32
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
+def test_narrower_types_are_faster_by_the_sheet(card: DatasheetCard) -> None:
+    assert card.fp16_tflop_s > card.fp32_tflop_s and card.source
+    for rate, ratio in ((card.tf32_tflop_s, 0.5), (card.fp8_tflop_s, 2.0)):
+        assert not rate or rate == pytest.approx(ratio * card.fp16_tflop_s, rel=0.02)

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from keeprt.benchmarks.bench.contenders import Case
-from keeprt.benchmarks.bench.worker import (
-    ContenderError,
+from keeprt.benchmarks.bench.rivals.contenders import Case, ContenderError
+from keeprt.benchmarks.bench.rivals.worker import (
     ContenderSpec,
     Remote,
     peak_memory_bytes,

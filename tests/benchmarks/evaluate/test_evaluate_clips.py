@@ -12,7 +12,7 @@ from keeprt.benchmarks.evaluate.clips import MADE, aligned_faces, sharp_clips
 from keeprt.benchmarks.evaluate.lossless import read_clip, write_clip
 from keeprt.engine.errors import FaceError, MediaError, UsageError
 from keeprt.engine.faces.alignment import TEMPLATE
-from keeprt.engine.faces.centerface import CenterFace, wheel_model_path
+from keeprt.engine.faces.centerface import CenterFace
 from keeprt.engine.media import open_source
 from keeprt.engine.pipeline import RestoreOptions, restore_video
 from tests.engine.pipeline_clips import background, one_face, two_faces_then_cut
@@ -20,7 +20,6 @@ from tests.engine.pipeline_clips import write_clip as encode
 from tests.networks import faces
 
 pytest.importorskip("skimage")
-detects = pytest.mark.skipif(wheel_model_path() is None, reason="the detector's wheel is absent")
 
 
 def test_lossless_clips_come_back_as_they_were(tmp_path: Path) -> None:
@@ -40,7 +39,6 @@ def test_the_made_clip_is_the_default_and_follows_the_seed() -> None:
     assert not np.array_equal(first.frames, other.frames)
 
 
-@detects
 def test_faces_are_cut_out_as_restore_cuts_them(tmp_path: Path) -> None:
     source = encode(tmp_path / "talk.mp4", one_face(6))
     (clip,) = sharp_clips([source], 5, 512)
@@ -54,7 +52,6 @@ def test_faces_are_cut_out_as_restore_cuts_them(tmp_path: Path) -> None:
     assert np.linalg.norm(found - TEMPLATE, axis=1).mean() < 15
 
 
-@detects
 def test_a_clip_ends_where_its_face_does(tmp_path: Path) -> None:
     source = encode(tmp_path / "cut.mp4", two_faces_then_cut(6, 6))
     assert len(list(aligned_faces(source, 128))) == 6
@@ -62,7 +59,6 @@ def test_a_clip_ends_where_its_face_does(tmp_path: Path) -> None:
     assert len(list(aligned_faces(late, 128))) == 4
 
 
-@detects
 def test_no_face_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     source = encode(tmp_path / "empty.mp4", [background(240, 320)] * 3)
     with pytest.raises(FaceError, match=r"empty\.mp4: no face was found"):

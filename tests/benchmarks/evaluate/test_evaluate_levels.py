@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keeprt.benchmarks.evaluate.clips import SharpClip, sharp_clips
-from keeprt.benchmarks.evaluate.levels import LEVELS, Level, parse_levels
+from keeprt.benchmarks.evaluate.levels import LEVELS, PAPER, Level, parse_levels
 from keeprt.benchmarks.evaluate.methods import DegradedClip
 from keeprt.benchmarks.evaluate.run import frames_sha256
 from keeprt.engine.errors import UsageError
@@ -73,14 +73,20 @@ def test_draws_fill_the_ranges_and_stay_inside(level: Level) -> None:
 def test_levels_are_each_worse_than_the_one_before() -> None:
     mild, medium, heavy = LEVELS.values()
     for better, worse in ((mild, medium), (medium, heavy)):
-        assert better.sigma[1] <= worse.sigma[0] and better.noise[1] <= worse.noise[0]
+        assert better.sigma[1] <= worse.sigma[1] and better.noise[1] <= worse.noise[1]
         assert better.crf[1] <= worse.crf[0]
+
+
+def test_a_small_face_is_as_unsharp_as_a_large_one() -> None:
+    large, small = (LEVELS["heavy"].draw("a", 0, size) for size in (512, 256))
+    assert small.blur_sigma == pytest.approx(large.blur_sigma / 2, abs=1e-3)
+    assert (small.noise_sigma, small.crf) == (large.noise_sigma, large.crf)
 
 
 def test_ranges_of_ones_own_replace_those_of_a_level() -> None:
     (level,) = parse_levels("medium", sigma="1,2", crf="10,12")
     assert (level.sigma, level.noise, level.crf) == ((1, 2), LEVELS["medium"].noise, (10, 12))
-    assert level.ranges_from == "command line" and LEVELS["medium"].ranges_from == "keeprt"
+    assert level.ranges_from == "command line" and LEVELS["medium"].ranges_from == PAPER
     (own,) = parse_levels("paper", sigma="0,0", noise="3,3", crf="20,20", downscale=2)
     drawn = own.draw("a", 0)
     assert (drawn.blur_sigma, drawn.noise_sigma, drawn.crf, drawn.downscale) == (0, 3, 20, 2)

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from keeprt.benchmarks.degradation import Degradation, compress, degrade
 from keeprt.benchmarks.evaluate.clips import SharpClip, sharp_clips
 from keeprt.benchmarks.evaluate.methods import OURS, DegradedClip, baselines, our_methods
 from keeprt.benchmarks.evaluate.onnx_method import onnx_method
-from keeprt.engine.aligned import restored_faces
-from keeprt.engine.bundle import load_bundle
+from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.errors import BackendError, UsageError
+from keeprt.engine.pipeline.aligned_clip import restored_faces
 from keeprt.engine.restorer import Restorer
+from keeprt.export.training.degradation import Degradation, compress, degrade
 from tests.networks import faces, tiny_network
 
 pytest.importorskip("skimage")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from keeprt.benchmarks.evaluate.networks import (
 )
 from keeprt.benchmarks.evaluate.onnx_file import OnnxNetwork, parse_file
 from keeprt.engine.errors import BackendError, UsageError
-from keeprt.engine.faces import centerface
 from keeprt.engine.faces.alignment import TEMPLATE
 from tests.networks import faces
 
@@ -184,12 +184,11 @@ def test_landmark_distance_is_in_pixels_of_the_face(brightness_points: Path) -> 
 def test_without_files_nothing_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for measure in (lpips_measure(None, SIZE), identity_measure(None, SIZE)):
         assert measure.source == NOT_GIVEN and not measure.given
-    monkeypatch.setattr(centerface, "wheel_model_path", lambda: None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     measure = landmarks_measure(None, SIZE)
     assert measure.source == NOT_GIVEN and not measure.given
 
 
-@pytest.mark.skipif(centerface.wheel_model_path() is None, reason="the detector's wheel is absent")
 def test_centerface_finds_the_landmarks_by_default() -> None:
     pytest.importorskip("skimage")
     from keeprt.benchmarks.demo_clip import demo_clip

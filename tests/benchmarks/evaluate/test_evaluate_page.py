@@ -29,15 +29,20 @@ def page(keeprt: Command, tmp_path: Path, tiny_bundle: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_was_found(page: Path, open_report: Any, keeprt: Command) -> None:
     assert page.stat().st_size < 1_000_000
     shown = open_report(page).page
     assert shown.locator("h2").all_inner_texts() == ["Mild", "Heavy", "Pictures", "What was run"]
     assert "mean nothing" in shown.locator("body").inner_text()
-    assert "keeprt's own ranges" in shown.locator("body").inner_text()
+    assert "the paper's Table A1" in shown.locator("body").inner_text()
     table = shown.locator("table").first
-    assert table.locator("tbody tr").count() == 5
-    assert table.get_by_text("not given").count() == 15
+    assert table.locator("tbody tr").count() == 5 + 1, "the paper's own row is the last"
+    assert "paper: KEEP" in table.locator("tbody tr").last.inner_text()
+    assert "27.99" in table.locator("tbody tr").last.inner_text() or "28.00" in page.read_text()
+    assert not table.get_by_text("not given").count(), "columns that nothing computed are left out"
+    assert table.get_by_text("E_warp").count() == 1
+    assert str(page.parent) not in page.read_text()
     # PSNR of 4 frames and E_warp of 3 for five methods, at two levels
     assert shown.locator(".layout.wide svg .mark").count() == 2 * 5 * (4 + 3)
     # two sliders of two levels each
@@ -46,8 +51,8 @@ def test_the_page_shows_what_was_found(page: Path, open_report: Any, keeprt: Com
     assert shown.locator(".pictures.exact img").count() == 2 * 6
 
     out, before = page.parent / "out", page.read_bytes()
-    code, _, _ = keeprt("evaluate", "--from", out, "--report", page)
+    code, _, _ = keeprt("evaluate", "--from", out, "--report", page, "--overwrite")
     assert code == 0 and page.read_bytes() == before
     (out / "sharp" / "mild" / "stream_flicker.png").unlink()
-    code, _, said = keeprt("evaluate", "--from", out, "--report", page)
+    code, _, said = keeprt("evaluate", "--from", out, "--report", page, "--overwrite")
     assert code == 2 and "stream_flicker.png" in said and page.read_bytes() == before

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from keeprt.benchmarks import report as r
-
-from .synthetic_report import synthetic_report
+from tests.benchmarks.report.synthetic_report import synthetic_report
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from keeprt.benchmarks import report as r
-
-from ..conftest import OpenedReport
-from .synthetic_report import STAGES
+from tests.benchmarks.conftest import OpenedReport
+from tests.benchmarks.report.synthetic_report import STAGES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -46,6 +45,7 @@ def mark_titles(page: Page, chart: int) -> list[str]:
     return marks.all_text_contents()
 
 
+@pytest.mark.slow
 def test_text_and_tables_say_what_they_were_given(open_report: Open, file: Path) -> None:
     page = open_report(file).page
     assert page.title() == "Every block of a report"
@@ -152,6 +152,7 @@ def test_buttons_pick_the_pair_and_keep_the_divider(open_report: Open, file: Pat
     assert box and box["height"] == pytest.approx(first.shape[0], abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1100, 360])
 def test_dark_mode_turns_page_and_charts(open_report: Open, file: Path, width: int) -> None:
     colours = {}
@@ -201,6 +202,7 @@ def test_paper_is_light_and_shows_both_pictures(open_report: Open, file: Path) -
     assert page.pdf(format="A4").count(b"/Type /Page\n") in range(4, 9)
 
 
+@pytest.mark.slow
 def test_text_cannot_become_markup(open_report: Open, tmp_path: Path) -> None:
     evil = (
         "</style></title></svg><script>window.hit = 1</script><img src=x onerror=hit=1>\"'&$_1$\x00"

@@ -18,8 +18,7 @@ from keeprt.benchmarks.report.colours import COLOURS, SERIES
 from keeprt.benchmarks.report.numbers import format_number, format_tick
 from keeprt.benchmarks.report.pictures import data_uri
 from keeprt.engine.errors import MediaError, UsageError
-
-from .synthetic_report import synthetic_report
+from tests.benchmarks.report.synthetic_report import synthetic_report
 
 GREY = np.zeros((8, 8), np.uint8)
 NAN, INF = float("nan"), float("inf")
@@ -57,7 +56,10 @@ def test_an_older_report_stays_until_the_new_one_is_whole(
     def fail(self: Path, *_: object, **__: object) -> int:
         raise OSError("no space left")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(MediaError, match=r"cannot write .*report\.html: no space left"),
+    ):
         patch.setattr(Path, "write_text", fail)
         r.write_report(r.Report("New", []), path)
     assert path.read_text() == "old"

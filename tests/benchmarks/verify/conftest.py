@@ -14,11 +14,11 @@ import torch
 from onnx import numpy_helper
 
 from keeprt.benchmarks.precision_runs import Recorder
+from keeprt.benchmarks.verify.measuring.run import Verification, Watchers, spread
 from keeprt.benchmarks.verify.result import Result
-from keeprt.benchmarks.verify.run import Verification, Watchers, spread
 from keeprt.benchmarks.verify.subject import notes_of, subject_of
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.bundle import MANIFEST, file_sha256, load_bundle
+from keeprt.engine.bundle.load import MANIFEST, file_sha256, load_bundle
+from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
 from keeprt.export.model import Keep
 from tests.engine.cli.conftest import keeprt  # noqa: F401
 from tests.networks import faces

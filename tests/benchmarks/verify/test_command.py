@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keeprt.benchmarks.verify.run import Verification
+from keeprt.benchmarks.verify.measuring.run import Verification
 from tests import gpu
 from tests.engine.pipeline_clips import astronaut_at, one_face, write_clip
 from tests.networks import WEIGHTS
@@ -25,6 +25,7 @@ def verify(keeprt: Command, tiny_bundle: Path) -> Command:
     return lambda *arguments: keeprt("verify", tiny_bundle, *arguments)
 
 
+@pytest.mark.slow
 def test_a_right_bundle_passes_and_writes_all_files(verify: Command, tmp_path: Path) -> None:
     files = {name: tmp_path / f"r.{name}" for name in ("json", "junit", "report")}
     options = [item for name, file in files.items() for item in (f"--{name}", file)]
@@ -35,7 +36,7 @@ def test_a_right_bundle_passes_and_writes_all_files(verify: Command, tmp_path: P
         and "lq_encoder.latent" in out
         and "mean nothing" in " ".join(err.split())
     )
-    content = json.loads(files["json"].read_text())
+    content = json.loads(files["json"].read_text())["result"]
     assert content["complete"] and content["verdict"]["passed"] and len(content["frames"]) == 3
     assert "tmp" not in files["json"].read_text(), "a path of this machine"
     assert len(list((tmp_path / "r_pictures").iterdir())) == 3 * len(content["pictures"])
@@ -59,12 +60,53 @@ def test_a_result_is_judged_and_reported_again(
     assert code == 1 and "failed: " in out and "lq_encoder.latent" in out
 
 
+def test_a_run_that_says_nothing_is_invalid_and_no_failure(
+    keeprt: Command, verify: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "r.json"
+    assert verify(*RUN, "--json", file)[0] == 0
+    content = json.loads(file.read_text())
+    content["result"]["complete"] = False
+    file.write_text(json.dumps(content))
+    code, out, _ = keeprt("verify", "--from", file)
+    assert code == 2 and "incomplete: 3 of 3 frames" in out
+
+
+def test_limits_that_fit_nothing_are_refused(verify: Command, tmp_path: Path) -> None:
+    limits = json.loads(Path(_thresholds()).read_text())
+    limits["precisions"]["fp32"]["relative_l2"]["decodr.*"] = 1e-9
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps(limits))
+    code, _, err = verify(*RUN, "--thresholds", file)
+    assert code == 2 and "the pattern 'decodr.*' under 'relative_l2'" in err
+    assert "decoder.restored" in err and "state.latents" in err
+
+
+@pytest.mark.slow
+def test_a_run_makes_a_pack_and_tensors_and_the_pack_judges(
+    verify: Command, tmp_path: Path
+) -> None:
+    pytest.importorskip("polygraphy")
+    pack, folder = tmp_path / "golden.zip", tmp_path / "tensors"
+    code, out, err = verify(*RUN, "--soak", 4, "--pack", pack, "--polygraphy", folder)
+    assert code == 0, out + err
+    assert "header's SHA-256" in out or "SHA-256 of its header" in out
+    assert "ten equal runs of each of 6 subgraphs: bit-equal" in out
+    assert "all are equal" in out and "resident memory: too few frames" in out
+    assert len(list(folder.glob("*_input.json"))) == 6
+    code, out, err = verify("--pack", pack, "--threads", 1)
+    assert code == 0 and "passed: all" in out, out + err
+    code, _, err = verify("--pack", pack, "--weights", WEIGHTS)
+    assert code == 2 and "--weights has no effect where the --pack file is there" in err
+
+
 def _thresholds() -> str:
     from importlib import resources
 
-    return str(resources.files("keeprt.benchmarks.verify").joinpath("thresholds.json"))
+    return str(resources.files("keeprt.benchmarks.verify.judging").joinpath("thresholds.json"))
 
 
+@pytest.mark.slow
 def test_a_wrong_bundle_fails_and_its_layer_is_named(
     keeprt: Command, broken: Callable[[str], tuple[Path, str]], tmp_path: Path
 ) -> None:
@@ -72,9 +114,10 @@ def test_a_wrong_bundle_fails_and_its_layer_is_named(
     code, out, _ = keeprt("verify", folder, *RUN, "--bisect", "--json", tmp_path / "r.json")
     assert code == 1
     assert f"flow_features: the first layer that departs is {node} " in " ".join(out.split())
-    assert json.loads((tmp_path / "r.json").read_text())["bisected"][0]["node"] == node
+    assert json.loads((tmp_path / "r.json").read_text())["result"]["bisected"][0]["node"] == node
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_run_that_ends_early_keeps_what_was_measured(
     error: type[BaseException], verify: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -88,7 +131,7 @@ def test_a_run_that_ends_early_keeps_what_was_measured(
 
     monkeypatch.setattr(Verification, "_measure", ending)
     code, out, err = verify(*RUN, "--json", tmp_path / "r.json")
-    content = json.loads((tmp_path / "r.json").read_text())
+    content = json.loads((tmp_path / "r.json").read_text())["result"]
     assert not content["complete"]
     assert [row["frame"] for row in content["frames"]] == [0, 1]
     if error is KeyboardInterrupt:
@@ -110,7 +153,7 @@ def test_a_face_in_whole_frames_is_aligned_by_the_projects_own_alignment(
     monkeypatch.setattr("keeprt.engine.pipeline.looking.load_detector", lambda options: Found())
     code, out, err = verify(*RUN, "--clip", clip, "--json", tmp_path / "r.json")
     assert code == 0, out + err
-    subject = json.loads((tmp_path / "r.json").read_text())["subject"]
+    subject = json.loads((tmp_path / "r.json").read_text())["result"]["subject"]
     assert (subject["clip"], subject["clip_kind"]) == ("clip.mkv", "whole frames")
 
 
@@ -119,18 +162,18 @@ def test_a_face_in_whole_frames_is_aligned_by_the_projects_own_alignment(
     [
         (("--weights", "synthetic:4"), "other weights; the bundle was made of 'synthetic:3'"),
         (("--weights", "missing.pth"), "give its file with --weights"),
-        (("--backend", "tensorflow"), "unknown backend 'tensorflow'"),
+        (("--backend", "tensorflow"), "--backend is 'tensorflow'"),
         pytest.param(("--backend", "rtx"), "keeprt doctor", marks=NO_GPU),
         (("--provider", "quantum"), "quantum"),
-        (("--mode", "film"), "unknown mode 'film'"),
-        (("--frames", "1"), "at least 2 --frames"),
-        (("--samples", "1"), "2 --samples"),
+        (("--mode", "film"), "--mode is 'film': give stream or clip"),
+        (("--frames", "1"), "--frames is 1: give a whole number from 2 on"),
+        (("--samples", "1"), "--samples is 1: give a whole number from 2 on"),
         (("--baseline", "missing.json"), "no such file: missing.json"),
         (("--thresholds", "missing.json"), "cannot read the thresholds"),
-        (("--json", "."), "cannot write ."),
-        (("--aligned",), "--aligned says what --clip shows"),
+        (("--json", "."), "cannot write --json .: it is a folder"),
+        (("--aligned",), "--aligned has no effect without --clip"),
+        (("--report", "missing/r.html"), "the folder"),
         (("--clip", "missing.mp4"), "missing.mp4"),
-        (("--from", "r.json"), "give the folder of a bundle, or --from"),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -147,7 +190,7 @@ def test_a_bundle_whose_weights_only_a_file_has(
     import shutil
     from dataclasses import replace
 
-    from keeprt.engine.bundle import MANIFEST, load_bundle
+    from keeprt.engine.bundle.load import MANIFEST, load_bundle
 
     folder = shutil.copytree(tiny_bundle, tmp_path / "bundle")
     manifest = replace(load_bundle(folder).manifest, weights_source="tuned.pth")

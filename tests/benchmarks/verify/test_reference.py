@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from keeprt.benchmarks.verify.reference import ReferenceFrame, SteppedReference
-from keeprt.engine.bundle import load_bundle
+from keeprt.benchmarks.verify.measuring.reference import ReferenceFrame, SteppedReference
+from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.state import FaceState, state_shapes
 from keeprt.export.model import Keep
 from keeprt.export.reference import to_tensor
@@ -29,6 +29,7 @@ def stepped(network: Keep, window: int | None, frames: int = FRAMES) -> list[Ref
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixture", ["tiny", "tiny_without_kalman", "tiny_without_cfa"])
 @pytest.mark.parametrize("window", [None, WINDOW])
 def test_stepping_is_the_networks_own_run(

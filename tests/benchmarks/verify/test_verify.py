@@ -10,29 +10,28 @@ import numpy as np
 import pytest
 
 from keeprt.benchmarks.precision_runs import psnr_db
-from keeprt.benchmarks.verify.bisect import bisect
-from keeprt.benchmarks.verify.drift import carried, trend
-from keeprt.benchmarks.verify.errors import (
+from keeprt.benchmarks.verify.judging.judge import judge
+from keeprt.benchmarks.verify.judging.thresholds import load_thresholds
+from keeprt.benchmarks.verify.measuring.bisect import bisect
+from keeprt.benchmarks.verify.measuring.drift import carried, trend
+from keeprt.benchmarks.verify.measuring.errors import (
     CodeError,
     TensorError,
     code_error,
     tensor_error,
 )
-from keeprt.benchmarks.verify.judge import judge
-from keeprt.benchmarks.verify.reference import SteppedReference
+from keeprt.benchmarks.verify.measuring.reference import SteppedReference
+from keeprt.benchmarks.verify.measuring.run import spread
+from keeprt.benchmarks.verify.measuring.subgraph_errors import subgraph_errors
 from keeprt.benchmarks.verify.result import Result
-from keeprt.benchmarks.verify.run import spread
-from keeprt.benchmarks.verify.subgraph_errors import subgraph_errors
 from keeprt.benchmarks.verify.tables import drift_sentences
-from keeprt.benchmarks.verify.thresholds import load_thresholds
-from keeprt.engine.backends.onnxruntime import OnnxRuntimeBackend
-from keeprt.engine.bundle import load_bundle
+from keeprt.engine.bundle.load import load_bundle
+from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
 from keeprt.export.model import Keep
-from keeprt.export.precision_copy import convert_bundle
-from keeprt.export.precision_islands import ISLANDS
+from keeprt.export.precision.graph_copy import convert_bundle
+from keeprt.export.precision.islands import ISLANDS
+from tests.benchmarks.verify.conftest import measured, verification
 from tests.networks import faces
-
-from .conftest import measured, verification
 
 FP32 = load_thresholds("fp32")
 SUBGRAPHS = ["lq_encoder", "decoder", "hq_encoder", "gain_net", "flow_features", "flow_matching"]
@@ -44,6 +43,7 @@ def failed(result: Result, precision: str = "fp32") -> set[str]:
     return found & set(SUBGRAPHS)
 
 
+@pytest.mark.slow
 def test_the_right_bundle_passes(right: Result) -> None:
     verdict = judge(right, FP32)
     assert verdict.passed, verdict.failed
@@ -71,6 +71,7 @@ def test_ablated_networks(kind: str, request: pytest.FixtureRequest) -> None:
     assert judge(result, FP32).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subgraph", SUBGRAPHS)
 def test_one_changed_weight_fails_and_names_its_subgraph(
     subgraph: str, broken: Callable[[str], tuple[Path, str]], tiny: Keep
@@ -79,12 +80,13 @@ def test_one_changed_weight_fails_and_names_its_subgraph(
     assert failed(measured(folder, tiny, 2).result) == {subgraph}
 
 
+@pytest.mark.slow
 def test_bisect_names_the_node_whose_weight_was_changed(
     broken: Callable[[str], tuple[Path, str]], tiny: Keep, tiny_bundle: Path
 ) -> None:
     folder, node = broken("flow_features")
     run = measured(folder, tiny, 2)
-    _, inputs = run.worst_inputs["flow_features"]
+    _, inputs, _ = run.worst_inputs["flow_features"]
     found = bisect(run.bundle, tiny, "flow_features", inputs, FP32.bisect_relative_l2, 1)
     assert found is not None and found.found
     assert (found.node, found.operator) == (node, "Conv")
@@ -95,6 +97,7 @@ def test_bisect_names_the_node_whose_weight_was_changed(
     assert same is not None and not same.found and same.relative_l2 < 1e-6
 
 
+@pytest.mark.slow
 def test_half_precision_forced_on_the_code_transformer_fails_the_decoder(
     tiny: Keep, tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +109,7 @@ def test_half_precision_forced_on_the_code_transformer_fails_the_decoder(
     assert failed(measured(tmp_path / "forced", tiny).result, "mixed") == {"decoder"}
 
 
+@pytest.mark.slow
 def test_after_a_flip_the_synced_run_goes_on_from_the_reference(
     broken: Callable[[str], tuple[Path, str]], tiny: Keep
 ) -> None:

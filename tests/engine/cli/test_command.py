@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keeprt.engine.bundle import MANIFEST, load_bundle
+from keeprt.engine.bundle.load import MANIFEST, load_bundle
 from keeprt.engine.media import open_source
 from tests.engine.media.clips import Clip, make_clip, packets, times
 
@@ -40,15 +40,14 @@ def assert_one_line(result: tuple[int, str, str], *said: str) -> None:
         assert text in lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stream", "clip"])
 def test_restores_a_video_with_its_times_and_sound(
     keeprt: Command, tmp_path: Path, out: Path, tiny_bundle: Path, mode: str
 ) -> None:
     vfr = Clip(pts=(0, 2, 3, 7, 8, 9), audio=True, width=96, height=96)
     source = make_clip(tmp_path / "face.mp4", vfr)
-    code, printed, _ = restore(
-        keeprt, source, out / "restored.mp4", tiny_bundle, "--mode", mode, "--chunk", "4"
-    )
+    code, printed, _ = restore(keeprt, source, out / "restored.mp4", tiny_bundle, "--mode", mode)
     assert code == 0 and "6 frames" in printed
     assert [p.name for p in out.iterdir()] == ["restored.mp4"]
     assert times(out / "restored.mp4") == times(source)
@@ -57,6 +56,7 @@ def test_restores_a_video_with_its_times_and_sound(
         assert (restored.info.width, restored.info.height) == (128, 128)
 
 
+@pytest.mark.slow
 def test_odd_and_small_pictures_are_resized_to_the_network(
     keeprt: Command, tmp_path: Path, out: Path, tiny_bundle: Path
 ) -> None:
@@ -67,6 +67,7 @@ def test_odd_and_small_pictures_are_resized_to_the_network(
         assert {frame.rgb().shape for frame in restored} == {(128, 128, 3)}
 
 
+@pytest.mark.slow
 def test_modes_differ_and_carrying_the_state_matters(
     keeprt: Command, tmp_path: Path, out: Path, tiny_bundle: Path
 ) -> None:
@@ -211,9 +212,8 @@ def test_bad_bundles(
 def test_checkpoints_that_do_not_fit(
     keeprt: Command, tmp_path: Path, out: Path, change: Callable[[dict], object], said: str
 ) -> None:
-    import torch
-
-    from keeprt.export.checkpoint import published_manifest
+    torch = pytest.importorskip("torch")
+    from keeprt.export.weights.load import published_manifest
 
     one = torch.zeros(())
     tensors = {name: one.expand(shape) for name, shape in published_manifest()}
@@ -225,6 +225,7 @@ def test_checkpoints_that_do_not_fit(
 
 
 def test_a_bundle_is_not_written_over_other_things(keeprt: Command, out: Path) -> None:
+    pytest.importorskip("torch")
     (out / "precious.txt").write_text("mine")
     result = keeprt("export", "--weights", "synthetic:1", "--out", out, "--force")
     assert_one_line(result, str(out), "exists already")
@@ -249,17 +250,17 @@ def test_interrupted_restore_leaves_nothing(
     tiny_bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from keeprt.engine.frame import Frame
+    from keeprt.engine.devices.cpu.frames import CpuFrames
 
-    frames, one_frame = [], Frame.restore
+    frames, one_frame = [], CpuFrames.submit
 
-    def interrupted(self: Frame, *arguments: object) -> list:
+    def interrupted(self: CpuFrames, *arguments: object) -> None:
         frames.append(arguments)
         if len(frames) == 4:
             raise KeyboardInterrupt
-        return one_frame(self, *arguments)
+        one_frame(self, *arguments)
 
-    monkeypatch.setattr(Frame, "restore", interrupted)
+    monkeypatch.setattr(CpuFrames, "submit", interrupted)
     source = make_clip(tmp_path / "face.mp4")
     code, _, errors = restore(keeprt, source, out / "restored.mp4", tiny_bundle)
     assert code == 130 and "Traceback" not in errors
@@ -269,12 +270,12 @@ def test_interrupted_restore_leaves_nothing(
 def test_a_failure_of_ours_is_exit_code_one(
     keeprt: Command, tmp_path: Path, out: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keeprt.engine.frame import Frame
+    from keeprt.engine.devices.cpu.frames import CpuFrames
 
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Frame, "restore", broken)
+    monkeypatch.setattr(CpuFrames, "submit", broken)
     source = make_clip(tmp_path / "face.mp4")
     code, _, errors = restore(keeprt, source, out / "restored.mp4", tiny_bundle)
     assert code == 1 and "RuntimeError: a bug" in errors and "Traceback" not in errors

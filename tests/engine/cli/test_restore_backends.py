@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from keeprt.engine import nvidia_driver
+from keeprt.engine.cli.restorers import reason_on_host, where_stages_run
+from keeprt.engine.devices.cuda import driver as nvidia_driver
 from keeprt.engine.errors import BackendError, MediaError
 from keeprt.engine.media import hardware, open_source
+from keeprt.engine.pipeline import RestoreOptions
+from keeprt.engine.restorer import Restorer
+from keeprt.engine.video_restorer import VideoRestorer
 from tests.engine.media.clips import Clip, make_clip
+from tests.engine.pipeline_clips import one_face, write_clip
 
 Command = Callable[..., tuple[int, str, str]]
+
+
+def test_what_the_card_did_and_what_the_host_is_said() -> None:
+    said = where_stages_run(None, "auto", False, "")
+    assert said == (
+        "on the card: the network, cutting out, painting; on the host: decoding, encoding, "
+        "finding faces"
+    )
+    said = where_stages_run("cuda", "hevc_nvenc", False, "the video is enlarged")
+    assert said == (
+        "on the card: the network, decoding, encoding; on the host: finding faces, cutting out, "
+        "painting (the video is enlarged)"
+    )
+    said = where_stages_run("cuda", "h264_nvenc", True, "crops are saved")
+    assert said == "on the card: the network, decoding, encoding; on the host: copies only"
+
+
+def test_a_chunk_is_cut_out_and_painted_on_the_host(source: Path) -> None:
+    with open_source(source) as video:
+        reason = reason_on_host(video.info, RestoreOptions(), "clip")
+        assert reason_on_host(video.info, RestoreOptions()) == ""
+    assert "painting (a chunk is restored at once)" in where_stages_run(None, "auto", False, reason)
 
 
 def have_driver() -> bool:
@@ -53,11 +81,14 @@ def test_without_a_gpu_one_line_says_so(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--backend", "abacus"), "unknown backend 'abacus'; there are onnxruntime, rtx, tensorrt"),
+        (("--backend", "abacus"), "--backend is 'abacus': give onnxruntime, rtx or tensorrt"),
         (("--backend", "rtx", "--mode", "clip"), "'rtx' runs mode 'stream'"),
-        (("--backend", "rtx", "--provider", "cuda"), "provider 'cuda' is one of onnxruntime"),
+        (
+            ("--backend", "rtx", "--provider", "cuda"),
+            "--provider has no effect with another backend",
+        ),
         (("--hwaccel", "abacus"), "unknown hwaccel 'abacus'; there is cuda"),
-        (("--device", "1"), "a device and a stream are for backends that run on a card"),
+        (("--device", "1"), "--device has no effect on the CPU"),
     ],
 )
 def test_options_that_do_not_fit_the_backend(
@@ -73,6 +104,7 @@ def test_options_that_do_not_fit_the_backend(
     assert code == 2 and said in errors and not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stream", "clip"])
 def test_eager_writes_the_same_bytes(
     keeprt: Command, tmp_path: Path, source: Path, tiny_bundle: Path, mode: str
@@ -97,3 +129,42 @@ def test_what_a_card_decodes_is_opened_so(monkeypatch: pytest.MonkeyPatch, sourc
     assert found is not None and not found.is_hw_owned
     with pytest.raises(MediaError, match=r"cannot read .*face.mp4 as a video"):
         open_source(source, hwaccel="cuda")
+
+
+@pytest.mark.parametrize(
+    ("options", "loaded", "said"),
+    [
+        ((), "VideoRestorer", "on the card: the network, cutting out, painting; on the host: deco"),
+        (
+            ("--scale", 2),
+            "Restorer",
+            "cutting out, painting (the video is enlarged)",
+        ),
+        (("--save-crops", "crops"), "Restorer", "cutting out, painting (crops are saved)"),
+    ],
+)
+def test_whole_frames_stay_on_the_card_where_they_can(
+    monkeypatch: pytest.MonkeyPatch,
+    keeprt: Command,
+    tmp_path: Path,
+    tiny_bundle: Path,
+    options: tuple[object, ...],
+    loaded: str,
+    said: str,
+) -> None:
+    """With the CPU's network in place of a card's."""
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    for kind in (Restorer, VideoRestorer):
+        load = kind.load
+
+        def on_cpu(*given: Any, load: Any = load, **how: Any) -> Any:
+            asked.append((load.__self__.__name__, how.pop("backend")))
+            return load(*given, **how)
+
+        monkeypatch.setattr(kind, "load", on_cpu)
+    source, out = write_clip(tmp_path / "in.mp4", one_face(3)), tmp_path / "out.mp4"
+    given = ("--bundle", tiny_bundle, "--backend", "rtx", "--threads", 1, *options)
+    code, _, printed = keeprt("restore", source, out, *given)
+    assert code == 0, printed
+    assert asked == [(loaded, "rtx")] and said in printed and "3 restored" in printed

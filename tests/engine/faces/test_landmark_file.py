@@ -1,6 +1,7 @@
 """Landmark files: what is written is read back, and nothing damaged is believed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,22 @@ def test_a_run_that_fails_leaves_no_file_and_an_old_one_alone(path):
         raise RuntimeError
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("other", [None, KeyError("another failure")])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, other):
+    with (
+        pytest.raises((FaceError, KeyError)) as told,
+        LandmarkWriter(tmp_path / "faces.jsonl", 640, 360) as writer,
+    ):
+        writer._file.close()
+        writer._file = Path("/dev/full").open("w")  # noqa: SIM115 (the writer closes it)
+        writer.write(FRAMES[0])
+        if other is not None:
+            raise other
+    assert told.value is other or "No space left on device" in str(told.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_video_is_noticed_by_its_size(path):

@@ -6,8 +6,9 @@ from helpers_faces import landmarks_at, textured
 
 from keeprt.engine.errors import FaceError
 from keeprt.engine.faces.alignment import crop_face, estimate_transform
-from keeprt.engine.faces.compositing import Patch, composite_rgb, frame_mask
-from keeprt.engine.faces.planes import YuvFormat, chroma_transform, composite_planes
+from keeprt.engine.faces.painting.compositing import Patch, composite_rgb
+from keeprt.engine.faces.painting.planes import YuvFormat, chroma_transform, composite_planes
+from tests.engine.masks import frame_mask
 
 HEIGHT, WIDTH = 301, 402  # odd on purpose
 FORMATS = [

@@ -109,11 +109,12 @@ def test_each_frame_is_given_after_the_lookahead():
     assert [len(live.push(d)) for d in walk(5)] == [1] * 5
 
 
-def test_live_a_gap_is_stood_through_and_a_long_one_ends():
+def test_live_a_gap_is_faded_through_and_the_face_comes_back():
     face = [face_at(200, 200)]
     faces = play([face] * 5 + [[]] * 4 + [face] * 5 + [[]] * 20, lookahead=0)
-    assert shown(faces) == {1: list(range(2, 20))}
-    assert [i for i, f in enumerate(faces) if f and not f[0].seen] == [5, 6, 7, 8, *range(14, 20)]
+    assert shown(faces) == {1: [*range(2, 8), *range(9, 17)]}
+    weights = {i: f[0].weight for i, f in enumerate(faces) if f and not f[0].seen}
+    assert weights == {5: 0.75, 6: 0.5, 7: 0.25, 14: 0.75, 15: 0.5, 16: 0.25}
 
 
 def test_two_faces_do_not_mix():

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from keeprt.engine.media import ColourTags, VideoInfo, open_sink, open_source
 from keeprt.engine.media.colour import Converter
-from keeprt.engine.media.encoding import choose_pixel_format, encoder_formats
-
-from .clips import Clip, make_clip, picture, psnr
+from keeprt.engine.media.writing.encoding import choose_pixel_format, encoder_formats
+from tests.engine.media.clips import Clip, make_clip, picture, psnr
 
 # Kr and Kb of ITU-R BT.709, BT.601 and BT.2020.
 LUMA = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}

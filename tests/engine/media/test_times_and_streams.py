@@ -10,8 +10,7 @@ import pytest
 
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media import open_sink, open_source
-
-from .clips import Clip, make_clip, packets, times
+from tests.engine.media.clips import Clip, make_clip, packets, times
 
 VFR = (900, 3903, 6906, 7400, 9909, 20900, 21000, 30900, 33903, 36906, 40900, 50901)
 
@@ -95,7 +94,7 @@ def test_no_sound_by_option(tmp_path: Path) -> None:
 
 def test_sound_that_the_container_cannot_hold_is_named(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", Clip(audio=True))
-    with pytest.raises(MediaError, match=r"\.webm file cannot hold the aac audio.*\.mkv"):
+    with pytest.raises(MediaError, match=r"\.webm file cannot hold the aac sound.*\.mkv"):
         run(source, tmp_path / "out.webm")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 

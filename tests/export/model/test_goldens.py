@@ -23,11 +23,13 @@ CHECKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_sub_network(reference: Keep, check: Callable[[Keep], None]) -> None:
     check(reference)
 
 
+@pytest.mark.slow
 def test_gains_of_selected_frames_are_those_of_the_whole_window(reference: Keep) -> None:
     import torch
 

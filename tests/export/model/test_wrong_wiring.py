@@ -1,6 +1,6 @@
 """The golden comparisons must notice a network that is wired wrongly: one mistake per case.
 
-The mistakes are those of the model description's section 20, and a few more. A case passes when a
+The mistakes are those of docs/model.md, section 20, and a few more. A case passes when a
 comparison that the right network passes raises `GoldenMismatchError`; a crash is no proof.
 """
 
@@ -267,6 +267,7 @@ CASES: list[tuple[Mistake, Callable[[Keep], None]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mistake", "check"), CASES, ids=lambda f: f.__name__)
 def test_a_sub_network_wired_wrongly_is_noticed(
     reference: Keep,

@@ -1,0 +1,1 @@
+"""How many streams go on air restored: the channels of `bench --scenario live`."""

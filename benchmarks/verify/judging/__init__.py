@@ -1,0 +1,1 @@
+"""What is asked of the measured: thresholds, a baseline, and the verdict."""

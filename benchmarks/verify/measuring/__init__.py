@@ -1,0 +1,1 @@
+"""What is measured: the reference and the engine side by side, and how far apart they are."""

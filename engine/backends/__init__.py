@@ -1,1 +1,0 @@
-"""Inference libraries, one file each."""

@@ -1,0 +1,1 @@
+"""Frames on an NVIDIA card, by cuda-core."""

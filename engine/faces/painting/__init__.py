@@ -1,0 +1,1 @@
+"""Cutting faces out smoothly and putting them back."""

@@ -1,0 +1,1 @@
+"""Subgraphs by ONNX Runtime, on a CPU or by its CUDA provider."""

@@ -1,0 +1,1 @@
+"""Subgraphs by TensorRT and TensorRT-RTX: plans built, kept, chosen and run."""

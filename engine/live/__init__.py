@@ -1,0 +1,1 @@
+"""Streams: a restored face on air, at a delay that is declared and kept."""

@@ -1,0 +1,1 @@
+"""MPEG transport streams: everything but the video PID passes byte for byte."""

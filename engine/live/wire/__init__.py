@@ -1,0 +1,1 @@
+"""The wire process: receives, decodes, ticks, encodes, sends; loads no inference library."""

@@ -1,0 +1,1 @@
+"""What goes beside the picture: sound, subtitles, data, covers, chapters, decided before work."""

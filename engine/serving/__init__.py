@@ -1,0 +1,1 @@
+"""Many channels: a Triton model repository made from a bundle, its model, and a client."""

@@ -1,0 +1,1 @@
+"""What each stage trains, and by which losses."""

@@ -1,0 +1,1 @@
+"""Where the network's weights come from."""
