@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 import time
@@ -133,7 +132,7 @@ def _add_profile(builder: Any, config: Any, job: Job) -> None:
 
 def _interruptible(trt: Any, builder: Any, network: Any, config: Any, on_step: OnStep) -> Any:
     """Builds in a thread, since a signal cannot reach Python while the builder runs here."""
-    cancelled = threading.Event()
+    go, cancelled, done = threading.Event(), threading.Event(), threading.Event()
     monitor = _monitor(trt, cancelled, on_step)
     config.progress_monitor = monitor
     result: list[Any] = []
@@ -141,20 +140,25 @@ def _interruptible(trt: Any, builder: Any, network: Any, config: Any, on_step: O
 
     def work() -> None:
         try:
-            result.append(builder.build_serialized_network(network, config))
+            go.wait()
+            if not cancelled.is_set():
+                result.append(builder.build_serialized_network(network, config))
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=work, name="tensorrt-build")
     try:
-        thread.start()
-        while thread.is_alive():
-            thread.join(0.05)
+        threading.Thread(target=work, name="tensorrt-build").start()
+        go.set()
+        # Not join(): interrupted, Python 3.11 and 3.12 take the thread for ended while it runs.
+        while not done.wait(0.05):
+            pass
     except KeyboardInterrupt:
         cancelled.set()
-        # It may have come while the thread was being started: then that ends at its first step.
-        with contextlib.suppress(RuntimeError):
-            thread.join()
+        if go.is_set():
+            done.wait()
+        go.set()
         raise
     if errors:
         raise errors[0]

@@ -348,14 +348,15 @@ def test_a_folder_that_cannot_be_made_is_refused(one, tmp_path):
 def test_an_interrupt_stops_the_builder_and_leaves_no_half_plan(mixed, tmp_path):
     # One write a line: the interrupt may come between the two that print() makes of it.
     code = """
-import os
+import os, time
 def on_step(phase, done, total):
     os.write(1, b"step\\n")
 try:
     build_plans(load_bundle(sys.argv[1]), BuildRequest(targets=("sm89",)), Path(sys.argv[2]),
                 Listener(on_step=on_step))
 except KeyboardInterrupt:
-    print("interrupted")
+    os.write(1, b"interrupted\\n")
+    time.sleep(0.5)  # a builder that was not waited for would go on with its steps
 """
     process = run_python(code, str(mixed.path), str(tmp_path))
     assert process.stdout is not None and process.stdout.readline() == "step\n"
@@ -369,7 +370,7 @@ except KeyboardInterrupt:
 
 def test_an_interrupt_while_the_builder_is_started_stops_it_too(mixed, tmp_path):
     code = """
-import threading
+import threading, time
 class Interrupted(threading.Thread):
     def start(self):
         super().start()
@@ -378,6 +379,9 @@ threading.Thread = Interrupted
 try:
     build_plans(load_bundle(sys.argv[1]), BuildRequest(targets=("sm89",)), Path(sys.argv[2]))
 except KeyboardInterrupt:
+    deadline = time.monotonic() + 60
+    while threading.active_count() > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
     print(threading.active_count())
 """
     out, errors = run_python(code, str(mixed.path), str(tmp_path)).communicate(timeout=120)
