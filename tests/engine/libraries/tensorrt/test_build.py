@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
-import threading
-from collections import namedtuple
 from dataclasses import replace
-from pathlib import Path
 from unittest.mock import Mock
 
 import onnx
@@ -21,7 +15,6 @@ from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.libraries.tensorrt import build_all, flavours
 from keeprt.engine.libraries.tensorrt.build_all import BuildRequest, Listener, Made, build_plans
 from keeprt.engine.libraries.tensorrt.checks import COMPUTES, check_network, layers_of
-from keeprt.engine.libraries.tensorrt.choice import plan_keys
 from keeprt.engine.libraries.tensorrt.flavours import (
     FLAVOURS,
     Flavour,
@@ -29,34 +22,10 @@ from keeprt.engine.libraries.tensorrt.flavours import (
     resolve_targets,
     use_timing_cache,
 )
-from keeprt.engine.libraries.tensorrt.plan_store import Profile, find_plan, note_path
 from keeprt.export.precision.graph_copy import convert_bundle
+from tests.engine.libraries.tensorrt.plans import PROFILE, only, request
 
 trt = pytest.importorskip("tensorrt_rtx", reason="needs keeprt[rtx]")
-
-PROFILE = Profile(faces=(1, 1, 4))
-
-
-@pytest.fixture(scope="module")
-def mixed(tiny_bundle, tmp_path_factory) -> Bundle:
-    path = tmp_path_factory.mktemp("mixed") / "bundle"
-    convert_bundle(load_bundle(tiny_bundle), path, "mixed")
-    return load_bundle(path)
-
-
-@pytest.fixture
-def one(mixed) -> Bundle:
-    """A bundle of its smallest subgraph, for tests that only need some plan."""
-    return only(mixed, "flow_features")
-
-
-def only(bundle: Bundle, name: str) -> Bundle:
-    manifest = replace(bundle.manifest, subgraphs={name: bundle.subgraphs[name]})
-    return replace(bundle, manifest=manifest)
-
-
-def request(*targets: str, **changes) -> BuildRequest:
-    return BuildRequest(targets=targets or ("sm89",), **({"profile": PROFILE} | changes))
 
 
 def parsed(bundle: Bundle, name: str, graph: bytes | None = None):
@@ -122,23 +91,6 @@ def test_the_full_network_builds_for_every_card(full_bundle, tmp_path, precision
     assert ("CONVOLUTION HALF" in decoder.layers) == half
 
 
-def test_one_portable_plan_serves_all_targets(one, tmp_path):
-    (made,) = build_plans(one, request("sm120", "sm86", portable=True), tmp_path)
-    assert made.note.key.target == "sm86+sm120"
-    for target, there in (("sm86", True), ("sm120", True), ("sm89", False)):
-        named = (one, "flow_features", "rtx", trt.__version__, target, PROFILE, tmp_path)
-        assert [key.file_name == made.file.name for key in plan_keys(*named)[1:]] == [True] * there
-
-
-def test_the_name_spells_every_input_of_the_build(one, tmp_path):
-    (made,) = build_plans(one, request(), tmp_path)
-    sha256 = one.subgraphs["flow_features"].sha256[:16]
-    version = trt.__version__
-    assert made.file.name == (
-        f"flow_features.mixed.rtx-{version}.sm89.faces1-1-4.tf32off-userallocation.{sha256}.plan"
-    )
-
-
 def test_float32_islands_are_those_of_the_manifest_and_no_more(mixed):
     for name, spec in mixed.subgraphs.items():
         _, network, _parser = parsed(mixed, name)
@@ -190,31 +142,6 @@ def test_grid_sample_is_refused(mixed):
         check_network(network, "hq_encoder", spec, "mixed")
 
 
-def flip(file: Path, offset: int) -> None:
-    content = bytearray(file.read_bytes())
-    content[offset] ^= 1
-    file.write_bytes(content)
-
-
-def test_a_flipped_byte_in_a_plan_is_refused_and_built_again(one, tmp_path):
-    (made,) = build_plans(one, request(), tmp_path)
-    flip(made.file, 1000)
-    with pytest.raises(BackendError, match="was edited or damaged: its SHA-256 differs"):
-        find_plan(tmp_path, made.note.key, "keeprt build")
-    said: list[str] = []
-    (again,) = build_plans(one, request(), tmp_path, Listener(notify=said.append))
-    assert not again.cached and "building it again" in said[0]
-    find_plan(tmp_path, made.note.key, "keeprt build")
-
-
-def test_a_flipped_byte_in_a_note_is_refused(one, tmp_path):
-    (made,) = build_plans(one, request(), tmp_path)
-    note = note_path(made.file)
-    flip(note, note.read_bytes().index(b"faces1") + 5)
-    with pytest.raises(BackendError, match="was edited or damaged: its seal does not match"):
-        find_plan(tmp_path, made.note.key, "keeprt build")
-
-
 def test_a_graph_changed_after_the_check_is_refused(mixed, tmp_path):
     bundle = only(mixed, "flow_features")
     copy = replace(bundle, path=tmp_path / "copy")
@@ -225,29 +152,6 @@ def test_a_graph_changed_after_the_check_is_refused(mixed, tmp_path):
     with pytest.raises(BackendError, match="changed since the bundle was checked"):
         build_plans(copy, request(), tmp_path / "plans")
     assert not list((tmp_path / "plans").glob("*.plan"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"target": "sm86"}, "is for sm89, this card is sm86"),
-        ({"version": "9.9"}, "was built by version .*, this is 9.9"),
-        ({"onnx_sha256": "0" * 64}, "was built from another graph"),
-        ({"profile": "faces1-1-8"}, "is for sizes faces1-1-4, not faces1-1-8"),
-        ({"flavour": "tensorrt"}, "is of flavour rtx, not tensorrt"),
-    ],
-)
-def test_a_plan_that_does_not_fit_is_named_with_the_command(one, tmp_path, change, message):
-    (made,) = build_plans(one, request(), tmp_path)
-    with pytest.raises(BackendError, match=f"no plan of flow_features fits: .*{message}.*; run `"):
-        find_plan(tmp_path, replace(made.note.key, **change), "keeprt build bundle")
-
-
-def test_no_plan_at_all_gives_the_command(one, tmp_path):
-    (made,) = build_plans(one, request(), tmp_path)
-    with pytest.raises(BackendError, match="has no plan of flow_features; run `keeprt build b"):
-        find_plan(tmp_path / "empty", made.note.key, "keeprt build b")
 
 
 def test_unknown_flavour_and_target_are_refused(one, tmp_path):
@@ -297,140 +201,6 @@ def test_weights_in_another_file_are_not_read(one, tmp_path):
     manifest = replace(one.manifest, subgraphs={"flow_features": spec})
     with pytest.raises(BackendError, match=r"cannot read flow_features\.onnx"):
         build_plans(replace(one, path=tmp_path, manifest=manifest), request(), tmp_path / "plans")
-
-
-def test_no_space_is_said_before_the_build(one, tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(build_all.shutil, "disk_usage", lambda path: usage(10, 9, 1_000_000))
-    with pytest.raises(BackendError, match=r"no space for the plan in .*needs about 16 MB, 1 MB"):
-        build_plans(one, request(), tmp_path)
-
-
-CODE = """
-import resource, signal, sys
-from pathlib import Path
-from keeprt.engine.libraries.tensorrt.build_all import BuildRequest, Listener, build_plans
-from keeprt.engine.bundle.load import load_bundle
-from keeprt.engine.errors import KeeprtError
-"""
-
-
-def run_python(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE + code, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_disk_that_fills_up_leaves_no_half_plan(mixed, tmp_path):
-    """The file-size limit stands in for a full disk: the write itself fails, midway."""
-    code = """
-resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
-try:
-    build_plans(load_bundle(sys.argv[1]), BuildRequest(targets=("sm89",)), Path(sys.argv[2]))
-except KeeprtError as error:
-    print(error)
-"""
-    process = run_python(code, str(mixed.path), str(tmp_path))
-    out, errors = process.communicate(timeout=120)
-    assert "cannot write the plan" in out and "File too large" in out, errors
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-
-
-def test_a_folder_that_cannot_be_made_is_refused(one, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match=r"cannot write plans to .*: Not a directory"):
-        build_plans(one, request(), tmp_path / "file" / "plans")
-
-
-def test_an_interrupt_stops_the_builder_and_leaves_no_half_plan(mixed, tmp_path):
-    # One write a line: the interrupt may come between the two that print() makes of it.
-    code = """
-import os, time
-def on_step(phase, done, total):
-    os.write(1, b"step\\n")
-try:
-    build_plans(load_bundle(sys.argv[1]), BuildRequest(targets=("sm89",)), Path(sys.argv[2]),
-                Listener(on_step=on_step))
-except KeyboardInterrupt:
-    os.write(1, b"interrupted\\n")
-    time.sleep(0.5)  # a builder that was not waited for would go on with its steps
-"""
-    process = run_python(code, str(mixed.path), str(tmp_path))
-    assert process.stdout is not None and process.stdout.readline() == "step\n"
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=120)
-    assert out.endswith("interrupted\n"), errors
-    for path in tmp_path.iterdir():
-        assert path.name == ".lock" or path.name.endswith((".plan", ".plan.json"))
-    assert len(list(tmp_path.glob("*.plan"))) < len(mixed.subgraphs)
-
-
-def test_an_interrupt_while_the_builder_is_started_stops_it_too(mixed, tmp_path):
-    code = """
-import threading, time
-class Interrupted(threading.Thread):
-    def start(self):
-        super().start()
-        raise KeyboardInterrupt
-threading.Thread = Interrupted
-try:
-    build_plans(load_bundle(sys.argv[1]), BuildRequest(targets=("sm89",)), Path(sys.argv[2]))
-except KeyboardInterrupt:
-    deadline = time.monotonic() + 60
-    while threading.active_count() > 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    print(threading.active_count())
-"""
-    out, errors = run_python(code, str(mixed.path), str(tmp_path)).communicate(timeout=120)
-    assert out == "1\n", errors
-    assert not list(tmp_path.glob("*.plan"))
-
-
-def test_two_builds_at_once_make_one_plan(one, tmp_path):
-    """The second waits for the first, says so, and finds the plan made."""
-    inside, go_on = threading.Event(), threading.Event()
-    said: list[str] = []
-
-    def hold(made: Made) -> None:
-        inside.set()
-        assert go_on.wait(60)
-
-    first_made: list[Made] = []
-    first = threading.Thread(
-        target=lambda: first_made.extend(
-            build_plans(one, request(), tmp_path, Listener(on_made=hold))
-        )
-    )
-    first.start()
-    assert inside.wait(60)
-
-    def note(text: str) -> None:
-        said.append(text)
-        go_on.set()
-
-    (second,) = build_plans(one, request(), tmp_path, Listener(notify=note))
-    first.join(60)
-    assert second.cached and not first_made[0].cached
-    assert "another build is running" in said[0]
-
-
-def test_the_lock_dies_with_its_process(one, tmp_path):
-    code = """
-from keeprt.engine.libraries.tensorrt.plan_lock import plans_locked
-import os
-with plans_locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    os._exit(1)
-"""
-    process = run_python(code, str(tmp_path))
-    process.communicate(timeout=60)
-    assert (tmp_path / ".lock").exists()
-    said: list[str] = []
-    build_plans(one, request(), tmp_path, Listener(notify=said.append))
-    assert not said
 
 
 def test_timings_are_kept_for_a_builder_that_measures_on_a_card(tmp_path):
