@@ -52,11 +52,11 @@ class Recorder:
     record: FrameRecord | None = None
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.library = backend
 
     def bind(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> Callable[[], None]:
         """Binds one subgraph so that each call of it is recorded."""
-        run = self._backend.bind(subgraph, inputs, outputs)
+        run = self.library.bind(subgraph, inputs, outputs)
 
         def run_and_record() -> None:
             run()

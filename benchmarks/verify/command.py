@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,8 +15,10 @@ from keeprt.benchmarks.verify.conclusion import Outputs
 from keeprt.benchmarks.verify.judging.baseline import check_face, load_baseline
 from keeprt.benchmarks.verify.judging.judge import Verdict
 from keeprt.benchmarks.verify.judging.thresholds import Thresholds, check_patterns, load_thresholds
-from keeprt.benchmarks.verify.measuring.bisect import bisect
+from keeprt.benchmarks.verify.measuring.bisect import Departure, bisect
 from keeprt.benchmarks.verify.measuring.faces import FaceSource
+from keeprt.benchmarks.verify.measuring.marked import Opener, PlanOpener
+from keeprt.benchmarks.verify.measuring.plan_bisect import PlanDeparture, bisect_plan
 from keeprt.benchmarks.verify.measuring.repeats import distinct_answers
 from keeprt.benchmarks.verify.measuring.run import Verification, Watchers, spread
 from keeprt.benchmarks.verify.measuring.soak import there_and_back
@@ -23,6 +27,7 @@ from keeprt.benchmarks.verify.pack import PACK_FRAMES, write_pack
 from keeprt.benchmarks.verify.polygraphy_files import write_polygraphy
 from keeprt.benchmarks.verify.result import FrameRow, Result
 from keeprt.benchmarks.verify.subject import (
+    PlansOnHost,
     check_run,
     judged_names,
     notes_of,
@@ -31,7 +36,8 @@ from keeprt.benchmarks.verify.subject import (
     subject_of,
 )
 from keeprt.engine.bundle.load import Bundle, load_bundle
-from keeprt.engine.errors import UsageError
+from keeprt.engine.devices.cpu.device import Backend
+from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.summaries import STDOUT
 from keeprt.export.model import Keep
 
@@ -145,23 +151,48 @@ def write_takeover(prepared: Prepared) -> list[str]:
 def bisect_failures(
     prepared: Prepared, verdict: Verdict, say: Callable[[str], None] = lambda text: None
 ) -> list[str]:
-    """Statements on the first layer that departs in each subgraph that failed."""
-    statements = []
-    worst, bundle = prepared.verification.worst_inputs, prepared.bundle
+    """Statements on the first layer that departs in each subgraph that failed.
+
+    Of a plan its own layers; of ONNX Runtime the graph's, and where none departs by itself, those
+    that the library fuses.
+    """
+    statements: list[str] = []
     failed = {criterion.where.partition(".")[0] for criterion in verdict.failed}
-    for name in bundle.subgraphs:
-        if name in failed and name in worst:
+    for name in prepared.bundle.subgraphs:
+        if name in failed and name in prepared.verification.worst_inputs:
             say(name)
-            limit, threads = prepared.limits.bisect_relative_l2, prepared.request.threads
-            found = bisect(bundle, prepared.network, name, worst[name][1], limit, threads)
-            if found is None:
-                statements.append(
-                    f"{name}: no layer of the bundle's graph has the reference's name"
-                )
-                continue
-            prepared.result.bisected.append(asdict(found) | {"statement": found.statement()})
-            statements.append(found.statement())
+            for found in _departures(prepared, name):
+                told = asdict(found) | {"statement": found.statement()}
+                prepared.result.bisected.append(told)
+                statements.append(found.statement())
     return statements
+
+
+def _departures(prepared: Prepared, name: str) -> Iterator[Departure | PlanDeparture]:
+    bundle, network, threads = prepared.bundle, prepared.network, prepared.request.threads
+    limit = prepared.limits.bisect_relative_l2
+    inputs = prepared.verification.worst_inputs[name][1]
+    library = prepared.verification.backend.library
+    layers: dict[str, Any] = {}
+    if isinstance(library, PlansOnHost):
+        with suppress(BackendError):  # searched all the same, without their names
+            layers = library.plans.layers(name)
+    else:
+        by_itself = bisect(bundle, network, name, inputs, limit, threads)
+        if by_itself is not None:
+            yield by_itself
+            if by_itself.found:
+                return
+    opener = _opener(prepared.request, library)
+    yield bisect_plan(bundle, network, name, inputs, limit, opener, layers=layers, threads=threads)
+
+
+def _opener(request: Request, library: Backend) -> Opener:
+    """What opens the library under test on another bundle."""
+    if isinstance(library, PlansOnHost):
+        return PlanOpener(request.backend, library.plans.profile, request.device)
+    how = (request.backend, request.provider, request.threads, request.window, request.device)
+    return lambda bundle: open_backend(bundle, *how)
 
 
 def _verification(

@@ -74,6 +74,10 @@ class PlansOnHost:
         """One subgraph on fixed arrays."""
         return lambda: self.plans.run(subgraph, inputs, outputs)
 
+    def close(self) -> None:
+        """Gives the card's memory back."""
+        self.plans.close()
+
 
 def reference_of(
     bundle: Bundle,

@@ -101,7 +101,7 @@ def shapes_and_types(
     for value in (*graph.value_info, *graph.input, *graph.output):
         tensor = value.type.tensor_type
         shapes[value.name] = tuple(
-            _size(dim.dim_param, axes) if dim.dim_param else dim.dim_value
+            axis_size(dim.dim_param, axes) if dim.dim_param else dim.dim_value
             for dim in tensor.shape.dim
         )
         types[value.name] = tensor.elem_type
@@ -113,7 +113,7 @@ def shapes_and_types(
 OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
-def _size(expression: str, axes: Mapping[str, int]) -> int:
+def axis_size(expression: str, axes: Mapping[str, int]) -> int:
     """Value of an exporter's expression for an axis, such as `2*faces` or `frames - 1`."""
 
     def value(node: ast.expr) -> int:

@@ -70,11 +70,7 @@ def bisect(
     Both graphs come from one exporter, so that tensors correspond by name; a half-precision
     graph keeps the names and has casts besides. None where no tensor corresponds.
     """
-    (graph,) = (graph for graph in split(phased(network)) if graph.name == subgraph)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{subgraph}.onnx"
-        save_onnx(graph, file)
-        exact = GraphWalk(onnx.load(file), threads)
+    exact = GraphWalk(reference_graph(network, subgraph), threads)
     ours = GraphWalk(onnx.load(bundle.file(subgraph)), threads)
     spec = bundle.subgraphs[subgraph]
     cast = {t.name: inputs[t.name].astype(numpy_dtype(t.dtype)) for t in spec.inputs}
@@ -82,7 +78,7 @@ def bisect(
     worst: Departure | None = None
     compared = 0
     for made, reference in _pairs(ours, cast, exact, inputs):
-        error = _error(made.value, reference.value)
+        error = tensor_departure(made.value, reference.value)
         if error is None:
             continue
         compared += 1
@@ -106,6 +102,15 @@ def bisect(
     return worst
 
 
+def reference_graph(network: Keep, subgraph: str) -> onnx.ModelProto:
+    """A fresh float32 export of one subgraph."""
+    (graph,) = (graph for graph in split(phased(network)) if graph.name == subgraph)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{subgraph}.onnx"
+        save_onnx(graph, file)
+        return onnx.load(file)
+
+
 def _pairs(
     ours: GraphWalk, our_inputs: dict[str, Array], exact: GraphWalk, inputs: dict[str, Array]
 ) -> Iterator[tuple[Made, Made]]:
@@ -122,7 +127,7 @@ def _pairs(
         yield made, waiting.pop(made.name)
 
 
-def _error(value: Array, exact: Array) -> float | None:
+def tensor_departure(value: Array, exact: Array) -> float | None:
     """Relative L2, or of other types than floats the share that differs; None of other shapes."""
     if value.shape != exact.shape or not value.size:
         return None

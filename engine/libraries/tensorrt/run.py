@@ -194,10 +194,14 @@ class TensorRtBackend:
                 self._cuda.to_host(array, staging[name], self.stream)
             self._cuda.wait(self.stream)
 
+    def layers(self, subgraph: str) -> dict[str, Any]:
+        """What the library says of a plan's layers. Raises BackendError where it tells nothing."""
+        return layer_information(self._trt, self._engines[subgraph], subgraph)
+
     def profile_layers(self, subgraph: str, axes: Mapping[str, int], runs: int) -> LayerProfile:
         """The layers of a plan and the time of each in so many runs on zeros, by themselves and
         with a wait after each. Raises as `enqueue`, and BackendError for a plan without layers."""
-        layers = layer_information(self._trt, self._engines[subgraph], subgraph)
+        layers = self.layers(subgraph)
         spec, recorder = self._specs[subgraph], layer_recorder(self._trt)
         with self._cuda:
             addresses = self._allocate(spec)
