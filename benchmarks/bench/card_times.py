@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 
 from keeprt.benchmarks import report as r
+from keeprt.benchmarks.bench.physics import Physics
 from keeprt.benchmarks.bench.summary import Distribution, distribution
 from keeprt.engine.frame.times import FrameTimes
 
@@ -35,6 +36,7 @@ class StageTime:
 
     stage: str
     ms: Distribution
+    physics: Physics | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,21 @@ def card_times(frames: Sequence[FrameTimes]) -> CardTimes | None:
     whole = {
         name: _distribution([getattr(frame, f"{name}_ms") for frame in frames]) for name in WORDS
     }
-    names = dict.fromkeys(name for frame in frames for name in frame.stages_ms)
+    taken = [_by_stage(frame.stages_ms) for frame in frames]
     stages = tuple(
-        StageTime(name, _distribution([frame.stages_ms.get(name, 0.0) for frame in frames]))
-        for name in names
+        StageTime(name, _distribution([ms.get(name, 0.0) for ms in taken]))
+        for name in dict.fromkeys(name for ms in taken for name in ms)
     )
     return CardTimes(**whole, stages=stages)
+
+
+def _by_stage(operations_ms: Mapping[str, float]) -> dict[str, float]:
+    """Times by stage, of which one may be several operations: `gain_net.0`, `gain_net.1`."""
+    found: dict[str, float] = {}
+    for name, ms in operations_ms.items():
+        stage = name.partition(".")[0]
+        found[stage] = found.get(stage, 0.0) + ms
+    return found
 
 
 def _distribution(ms: Sequence[float]) -> Distribution:

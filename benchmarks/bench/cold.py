@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from keeprt.benchmarks.bench.hardware.rates import RateMeter
+from keeprt.benchmarks.bench.hardware.rates import Meter
 from keeprt.benchmarks.bench.hardware.watch import Watch
 from keeprt.benchmarks.bench.harness import Cold, Run, Say, describe, guarded, rotated
 from keeprt.benchmarks.bench.rivals.contenders import Case, pictures_for
@@ -28,7 +28,7 @@ def run_cold(
     files: Path,
     *,
     rounds: int,
-    meter: RateMeter | None = None,
+    meter: Meter | None = None,
     watch: Watch | None = None,
     say: Say = lambda text: None,
     runs: dict[str, Run] | None = None,

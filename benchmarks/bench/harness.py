@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from keeprt.benchmarks.bench.hardware.rates import RateMeter
+from keeprt.benchmarks.bench.hardware.rates import Meter
 from keeprt.benchmarks.bench.hardware.watch import Watch
 from keeprt.benchmarks.bench.rivals.contenders import Case, ContenderError, pictures_for
 from keeprt.benchmarks.bench.rivals.worker import Participant, Sample
@@ -51,7 +51,7 @@ def run_case(
     calls: int,
     least_s: float = 0.0,
     profiled: int = 0,
-    meter: RateMeter | None = None,
+    meter: Meter | None = None,
     watch: Watch | None = None,
     say: Say = lambda text: None,
     runs: dict[str, Run] | None = None,
@@ -79,7 +79,7 @@ def run_case(
         ours = next(iter(runs.values()))
         for number in _numbers(ours, rounds, least_s):
             if meter is not None:
-                say(f"{describe(case)}: round {number + 1} of {rounds}, this machine's rates")
+                say(f"{describe(case)}: round {number + 1} of {rounds}, rates")
                 meter.measure()
             first = SPENT_CALLS + number * calls
             pictures = [pictures_for(case, clip, first + k) for k in range(calls)]

@@ -11,9 +11,15 @@ from keeprt.benchmarks import report as r
 from keeprt.benchmarks.bench.card_times import page_table
 from keeprt.benchmarks.bench.comparison import RULE, Comparison
 from keeprt.benchmarks.bench.hardware.machine import machine_rows
-from keeprt.benchmarks.bench.hardware.rates import rates_in_words
+from keeprt.benchmarks.bench.hardware.rates import Rates, rates_in_words
 from keeprt.benchmarks.bench.harness import describe
-from keeprt.benchmarks.bench.results import BenchResult, CaseResult, ContenderResult
+from keeprt.benchmarks.bench.results import (
+    WHOLE,
+    BenchResult,
+    CaseResult,
+    ContenderResult,
+    physics_rows,
+)
 from keeprt.benchmarks.bench.summary import STREAMS_RULE
 from keeprt.benchmarks.bench.tables import call_of, stage_ms, stage_names
 
@@ -21,9 +27,10 @@ Cell: TypeAlias = "str | int | float | r.Cell | None"
 Columns: TypeAlias = "list[str | r.Column]"
 
 FLOOR_NOTE = (
-    "The floor is max(FLOP / matrix-product rate, bytes that must move / copy rate). Bytes that "
-    "must move are the weights, inputs and outputs of a stage, each once; unfused is the sum over "
-    "all nodes of its graph."
+    "The floor is max(FLOP / matrix-product rate of its type, bytes that must move / copy rate); "
+    "that of a whole frame is the sum, which only overlapping stages can be below. Bytes that must "
+    "move are the weights, inputs and outputs of a stage, each once; unfused is the sum over all "
+    "nodes of its graph."
 )
 COLD_NOTE = (
     "Every contender runs in a process of its own: loading includes its libraries, and peak "
@@ -64,7 +71,7 @@ def bench_report(result: BenchResult, day: date, comparison: Comparison | None =
         "Speed of a bundle",
         sections,
         subtitle="Throughput, latency and memory beside rivals in the same run, and the distance "
-        "from what this machine can do at most",
+        "from the least time that is possible here",
         facts=facts,
         summary=[*verdict, *_summary(result)],
     )
@@ -117,7 +124,8 @@ def _summary(result: BenchResult) -> Iterator[r.Highlights | r.Text]:
     ]
     if ours.whole is not None:
         floor = ours.whole.times_floor
-        shown.append(r.Highlight("times the floor", floor, "", "of this machine", digits=2))
+        of = case.rates.of + (", by its datasheet" if case.rates.sheet else "")
+        shown.append(r.Highlight("times the floor", floor, "", f"of {of}", digits=2))
     for rival in case.contenders[1:]:
         if rival.call_ms is not None:
             ratio = rival.call_ms.p50 / ours.call_ms.p50
@@ -228,12 +236,13 @@ def _histogram(case: CaseResult, ours: ContenderResult, calls_ms: list[float]) -
 
 
 def _physics(case: CaseResult) -> list[r.Block]:
+    rates = case.rates
     ours = case.contenders[0]
-    shown = [(stage.stage, stage.physics) for stage in ours.stages]
+    shown = list(physics_rows(ours))
     points = [
         r.RooflinePoint(name, p.flop_per_byte, p.gflop_s, group=ours.name)
         for name, p in shown
-        if p is not None and p.gflop
+        if p.gflop and name != WHOLE
     ]
     columns: Columns = [
         "stage",
@@ -249,12 +258,18 @@ def _physics(case: CaseResult) -> list[r.Block]:
     rows: list[list[Cell]] = [
         [name, p.gflop, p.must_move_mb, p.unfused_mb, p.gflop_s, p.gb_s, p.flop_per_byte,
          p.floor_ms, p.times_floor]
-        for name, p in [*shown, ("whole frame", ours.whole)]
-        if p is not None
+        for name, p in shown
     ]  # fmt: skip
-    roof = r.Roof("this machine", case.rates.gflop_s, case.rates.gb_s)
-    caption = f"This machine: {rates_in_words(case.rate_samples)}."
-    return [r.Table(columns, rows, caption=caption), r.Roofline(points, [roof])]
+    caption = f"{rates.of[0].upper()}{rates.of[1:]}: {rates_in_words(case.rate_samples)}."
+    return [r.Table(columns, rows, caption=caption), r.Roofline(points, list(_roofs(rates)))]
+
+
+def _roofs(rates: Rates) -> Iterator[r.Roof]:
+    name = f"{rates.of}, by its datasheet" if rates.sheet else rates.of
+    half = rates.half_gflop_s
+    yield r.Roof(name if half is None else f"{name}, float32", rates.gflop_s, rates.gb_s)
+    if half is not None:
+        yield r.Roof(f"{name}, float16", half, rates.gb_s)
 
 
 def _streams(result: BenchResult) -> r.Section:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,33 +14,16 @@ from keeprt.benchmarks.bench.cost import StageCost
 from keeprt.benchmarks.bench.hardware.load import Load
 from keeprt.benchmarks.bench.hardware.rates import Rates
 from keeprt.benchmarks.bench.harness import Cold, Run, describe
+from keeprt.benchmarks.bench.physics import Physics, physics_of
 from keeprt.benchmarks.bench.ratios import Ratio, ratio_of_medians
 from keeprt.benchmarks.bench.rivals.contenders import Case
 from keeprt.benchmarks.bench.summary import BatchSpeed, Distribution, distribution
 from keeprt.engine.summaries import as_text, envelope, write_text
 
 FORMAT_VERSION = 3
-BETWEEN = "between stages"
+BETWEEN, WHOLE = "between stages", "whole frame"
 # Stages of the reference that are several of the engine's.
 MERGED = {"flow": ("flow_features", "flow_matching")}
-
-
-@dataclass(frozen=True)
-class Physics:
-    """A stage's work, how fast it was done at the median time, and the least time it could take.
-
-    `floor_ms` is max(FLOP / matrix-product rate, bytes that must move / copy rate); for several
-    stages after each other, the sum of theirs.
-    """
-
-    gflop: float
-    must_move_mb: float
-    unfused_mb: float
-    gflop_s: float
-    gb_s: float
-    flop_per_byte: float
-    floor_ms: float
-    times_floor: float
 
 
 @dataclass(frozen=True)
@@ -154,15 +138,25 @@ def contender_result(
         frame_ms=frame_ms,
         faces_per_s=1e3 * case.faces / frame_ms.mean,
         stages=stages,
-        whole=_physics(list(costs.values()), frame_ms.p50, rates),
+        whole=physics_of(list(costs.values()), frame_ms.p50, rates),
         peak_memory_mb=run.peak_bytes / 1e6,
         rounds_ms=tuple(tuple(1e3 * s for s in round_) for round_ in rounds_s),
         resident_mb=tuple(sample.resident_bytes / 1e6 for sample in samples),
         rounds_waited_ms=tuple(tuple(1e3 * s.waited_s for s in round_) for round_ in run.rounds),
         pace_ms=tuple(1e3 * round_[0].pace_s for round_ in run.rounds if round_),
-        card=card_times(run.profile),
+        card=_card(run, costs, rates),
         prepared=sum(sample.prepared for sample in samples),
     )
+
+
+def physics_rows(found: ContenderResult) -> Iterator[tuple[str, Physics]]:
+    """The stages of a contender, as the card timed them where it did, and the whole frame."""
+    stages = found.card.stages if found.card and not any(s.physics for s in found.stages) else ()
+    for stage in (*found.stages, *stages):
+        if stage.physics is not None:
+            yield stage.stage, stage.physics
+    if found.whole is not None:
+        yield WHOLE, found.whole
 
 
 def with_ratios(contenders: Sequence[ContenderResult]) -> tuple[ContenderResult, ...]:
@@ -206,10 +200,24 @@ def _stages(
         ]  # fmt: skip
         ms = distribution(rounds_s)
         cost = costs.get(name)
-        physics = _physics([cost], ms.p50, rates) if cost else None
+        physics = physics_of([cost], ms.p50, rates) if cost else None
         calls = tuple(1e3 * s for round_ in rounds_s for s in round_)
         found.append(StageResult(name, ms, physics, calls))
     return found
+
+
+def _card(run: Run, costs: Mapping[str, StageCost], rates: Rates) -> CardTimes | None:
+    """The profile run's times, with the physics of each operation that is a stage."""
+    found = card_times(run.profile)
+    if found is None:
+        return None
+    stages = (
+        replace(stage, physics=physics_of([costs[stage.stage]], stage.ms.p50, rates))
+        if stage.stage in costs
+        else stage
+        for stage in found.stages
+    )
+    return replace(found, stages=tuple(stages))
 
 
 def _merged(costs: Mapping[str, StageCost], stages: Mapping[str, float]) -> dict[str, StageCost]:
@@ -220,26 +228,8 @@ def _merged(costs: Mapping[str, StageCost], stages: Mapping[str, float]) -> dict
             both = [costs[part] for part in parts]
             merged[name] = StageCost(
                 name,
-                {"float32": sum(cost.total_flop for cost in both)},
+                dict(sum((Counter(cost.flop) for cost in both), Counter())),
                 sum(cost.must_move_bytes for cost in both),
                 sum(cost.unfused_bytes for cost in both),
             )
     return merged
-
-
-def _physics(costs: Sequence[StageCost], ms: float, rates: Rates) -> Physics | None:
-    if not costs or ms <= 0:
-        return None
-    flop = sum(cost.total_flop for cost in costs)
-    moved = sum(cost.must_move_bytes for cost in costs)
-    floor_s = sum(rates.floor_s(cost.total_flop, cost.must_move_bytes) for cost in costs)
-    return Physics(
-        gflop=flop / 1e9,
-        must_move_mb=moved / 1e6,
-        unfused_mb=sum(cost.unfused_bytes for cost in costs) / 1e6,
-        gflop_s=flop / ms / 1e6,
-        gb_s=moved / ms / 1e6,
-        flop_per_byte=flop / moved,
-        floor_ms=1e3 * floor_s,
-        times_floor=ms / (1e3 * floor_s),
-    )

@@ -12,8 +12,9 @@ from typing import Any
 
 from keeprt.benchmarks.bench.cold import build_seconds, run_cold
 from keeprt.benchmarks.bench.cost import StageCost, clip_costs, stream_costs
-from keeprt.benchmarks.bench.hardware.machine import bundle_facts, machine_facts
-from keeprt.benchmarks.bench.hardware.rates import RateMeter, best_rates
+from keeprt.benchmarks.bench.hardware.card_rates import open_meter
+from keeprt.benchmarks.bench.hardware.machine import bundle_facts, card_facts, machine_facts
+from keeprt.benchmarks.bench.hardware.rates import Meter, best_rates
 from keeprt.benchmarks.bench.hardware.watch import Watch
 from keeprt.benchmarks.bench.harness import Run, Say, run_case
 from keeprt.benchmarks.bench.results import (
@@ -84,7 +85,7 @@ class _Session:
     bundle: Bundle
     say: Say
     watch: Watch
-    meter: RateMeter
+    meter: Meter
     clip: Sequence[Picture]
     cases: list[CaseResult] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
@@ -116,9 +117,9 @@ class _Session:
 
     def conclude(self, case: Case) -> None:
         """Figures of what was measured of a case."""
-        samples = tuple(self.meter.measured[self.before :])
-        # The measured rates are the processor's: they say nothing about work on a card.
-        physics = not (self.watch.card_used or case.scenario == "cold")
+        samples = tuple(self.meter.measured[self.before :] or self.meter.measured[-1:])
+        # A processor's rates say nothing about work on a card.
+        physics = self.watch.card_used == self.meter.of_card and case.scenario != "cold"
         costs = costs_of(self.bundle, case) if physics else {}
         rates = best_rates(samples)
         found = [contender_result(run, case, costs, rates) for run in self.runs.values()]
@@ -157,7 +158,9 @@ def run_bench(
     clip = demo_clip(CLIP_FRAMES, size=bundle.face_size).degraded
     say("looking at what else runs here")
     watch = Watch.open(options.on_a_card, options.device)
-    session = _Session(options, bundle, say, watch, RateMeter(options.threads), clip)
+    card = options.device if options.on_a_card else None
+    meter = open_meter(options.threads, card, card_facts(options.device)["GPU"])
+    session = _Session(options, bundle, say, watch, meter, clip)
     try:
         for case in cases_of(options):
             session.measure(case)

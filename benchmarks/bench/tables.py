@@ -12,12 +12,14 @@ from keeprt.benchmarks.bench.comparison import RULE, Comparison
 from keeprt.benchmarks.bench.hardware.cards import DatasheetCard, Prediction
 from keeprt.benchmarks.bench.hardware.rates import rates_in_words
 from keeprt.benchmarks.bench.harness import describe
+from keeprt.benchmarks.bench.physics import Physics
 from keeprt.benchmarks.bench.results import (
     MERGED,
+    WHOLE,
     BenchResult,
     CaseResult,
     ContenderResult,
-    Physics,
+    physics_rows,
 )
 from keeprt.benchmarks.bench.summary import STREAMS_RULE
 
@@ -148,15 +150,13 @@ def stage_ms(contender: ContenderResult, name: str) -> float | None:
 def physics_table(case: CaseResult) -> Table:
     """Work and traffic of the engine's stages, achieved rates, and the distance from the floor."""
     ours = case.contenders[0]
-    title = f"{describe(case.case)}: {ours.name} against this machine"
-    rates = f"this machine: {rates_in_words(case.rate_samples)}. "
+    title = f"{describe(case.case)}: {ours.name} against {case.rates.of}"
+    rates = f"{case.rates.of}: {rates_in_words(case.rate_samples)}. "
     table = _table(title, "stage", *PHYSICS, caption=rates + PHYSICS_NOTE)
-    for stage in ours.stages:
-        if stage.physics is not None:
-            table.add_row(stage.stage, *physics_cells(stage.physics))
-    if ours.whole is not None:
-        table.add_section()
-        table.add_row("whole frame", *physics_cells(ours.whole))
+    for name, physics in physics_rows(ours):
+        if name == WHOLE:
+            table.add_section()
+        table.add_row(name, *physics_cells(physics))
     return table
 
 

@@ -1,13 +1,13 @@
-"""How fast this machine can multiply and copy right now: the two roofs of the roofline."""
+"""How fast something can multiply and copy: the two roofs of the roofline; of a processor, here."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -19,22 +19,50 @@ from keeprt.kernels.installing import install_onnxruntime
 MATRIX_SIZE = 2048
 COPY_BYTES = 256 << 20  # read and as many written: far more than any cache
 REPEATS = 3
+THIS_MACHINE = "this machine"
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Sustained rates of a machine; a copied byte is read once and written once: two moved."""
+    """Sustained rates; a copied byte is read once and written once: two moved.
+
+    `gflop_s` is of float32 products, `half_gflop_s` of float16 ones where they are another's: a
+    processor computes half in float32. `of` says what it is that can do so much, `sheet` the
+    datasheet that states it, empty for what was measured here.
+    """
 
     gflop_s: float
     gb_s: float
+    half_gflop_s: float | None = None
+    of: str = THIS_MACHINE
+    sheet: str = ""
 
-    def floor_s(self, flop: float, bytes_moved: float) -> float:
-        """The least time for so much work: arithmetic and traffic overlap perfectly."""
-        return max(flop / (self.gflop_s * 1e9), bytes_moved / (self.gb_s * 1e9))
+    def floor_s(self, flop: Mapping[str, float], bytes_moved: float) -> float:
+        """The least time for so much work by type: arithmetic and traffic overlap perfectly."""
+        compute_s = sum(work / (self._rate(kind) * 1e9) for kind, work in flop.items())
+        return max(compute_s, bytes_moved / (self.gb_s * 1e9))
+
+    def _rate(self, kind: str) -> float:
+        return self.gflop_s if kind == "float32" else self.half_gflop_s or self.gflop_s
+
+
+class Meter(Protocol):
+    """Where rates come from; `of_card` if they are a card's."""
+
+    measured: list[Rates]
+    of_card: bool
+
+    def measure(self) -> Rates:
+        """One sample, kept in `measured`."""
+
+    def close(self) -> None:
+        """Gives everything back."""
 
 
 class RateMeter:
     """Measures the float32 matrix product of ONNX Runtime and a copy by all threads."""
+
+    of_card = False
 
     def __init__(self, threads: int | None = None) -> None:
         """`threads` as for the engine; None is one per core. Raises BackendError."""
@@ -68,22 +96,46 @@ class RateMeter:
 
 
 def rates_in_words(samples: Sequence[Rates]) -> str:
-    """The rates that floors stand on, each one number with what was seen between the rounds."""
+    """The rates that floors stand on, each one number, and what they are: the best of what was
+    measured between the rounds, with what was seen, or what a datasheet states."""
     best = best_rates(samples)
-    low = Rates(min(s.gflop_s for s in samples), min(s.gb_s for s in samples))
+    half = "" if best.half_gflop_s is None else f", {best.half_gflop_s:.0f} GFLOP/s (float16)"
+    stated = (
+        f"matrix products {best.gflop_s:.0f} GFLOP/s (float32){half}, copies {best.gb_s:.1f} GB/s "
+        "read and written"
+    )
+    if best.sheet:
+        return f"{stated}: stated by the {best.sheet}, not measured here"
+    low = worst_rates(samples)
+    halves = (
+        ""
+        if best.half_gflop_s is None
+        else (f"{low.half_gflop_s:.0f} to {best.half_gflop_s:.0f} GFLOP/s (float16), ")
+    )
     return (
-        f"matrix products {best.gflop_s:.0f} GFLOP/s (float32), copies {best.gb_s:.1f} GB/s read "
-        f"and written: the best of {len(samples)} measured between the rounds, which were "
-        f"{low.gflop_s:.0f} to {best.gflop_s:.0f} GFLOP/s and "
+        f"{stated}: the best of {len(samples)} measured between the rounds, which were "
+        f"{low.gflop_s:.0f} to {best.gflop_s:.0f} GFLOP/s (float32), {halves}"
         f"{low.gb_s:.1f} to {best.gb_s:.1f} GB/s"
     )
 
 
 def best_rates(samples: Sequence[Rates]) -> Rates:
     """The best of each rate over a run: a floor is the least time, at the speed once seen."""
-    return Rates(
-        max(sample.gflop_s for sample in samples),
-        max(sample.gb_s for sample in samples),
+    return _chosen(samples, max)
+
+
+def worst_rates(samples: Sequence[Rates]) -> Rates:
+    """The worst of each rate over a run."""
+    return _chosen(samples, min)
+
+
+def _chosen(samples: Sequence[Rates], choose: Callable[[Iterable[float]], float]) -> Rates:
+    halves = [one.half_gflop_s for one in samples if one.half_gflop_s is not None]
+    return replace(
+        samples[0],
+        gflop_s=choose(one.gflop_s for one in samples),
+        gb_s=choose(one.gb_s for one in samples),
+        half_gflop_s=choose(halves) if halves else None,
     )
 
 

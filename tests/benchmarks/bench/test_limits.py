@@ -23,8 +23,8 @@ TRAFFIC = StageCost("warp", {}, 8e6, 8e6)
 
 def test_the_floor_is_the_slower_of_arithmetic_and_traffic() -> None:
     machine = Rates(gflop_s=100, gb_s=10)
-    assert machine.floor_s(4e9, 1e6) == pytest.approx(0.040)
-    assert machine.floor_s(1e6, 8e6) == pytest.approx(0.0008)
+    assert machine.floor_s({"float32": 4e9}, 1e6) == pytest.approx(0.040)
+    assert machine.floor_s({"float32": 1e6}, 8e6) == pytest.approx(0.0008)
 
 
 def test_physics_of_a_run_by_hand() -> None:

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keeprt.benchmarks.bench.cost import stream_costs
+from keeprt.benchmarks.bench.hardware.rates import Rates
+from keeprt.benchmarks.bench.harness import Run
+from keeprt.benchmarks.bench.results import WHOLE, contender_result, physics_rows
+from keeprt.benchmarks.bench.rivals.contenders import Case
+from keeprt.benchmarks.bench.rivals.worker import Sample
 from keeprt.engine import Restorer, load_bundle
 from keeprt.engine.devices.cuda import runs
 from keeprt.engine.errors import BackendError, UsageError
@@ -69,6 +75,26 @@ def test_a_frame_s_time_is_found_in_the_operation_that_took_it(
         assert times.latency_ms == times.h2d_ms + times.gpu_compute_ms + times.d2h_ms
         assert times.end_to_end_ms >= times.gpu_compute_ms
         assert 0 < times.enqueue_ms < times.end_to_end_ms
+
+
+def test_a_card_s_floors_stand_beside_the_stages_that_it_timed(
+    slow: Restorer, tiny_bundle: Path
+) -> None:
+    """By a made source of rates: none of them is a card's."""
+    made = Rates(1000, 100, of="this card (made)", sheet="made sheet")
+    state = slow.new_state()
+    with slow.profiled() as frames:
+        for picture in faces(6):
+            _, state = slow.restore(picture, state)
+    costs = stream_costs(load_bundle(tiny_bundle), 1, WINDOW)
+    run = Run("keeprt", rounds=[[Sample(0.5, {}, 1)]], profile=frames[2:])
+    rows = dict(physics_rows(contender_result(run, Case("stream", 1, WINDOW, 4), costs, made)))
+    assert set(rows) == {*costs, WHOLE}
+    decoder = costs["decoder"]
+    floor_s = made.floor_s(decoder.flop, decoder.must_move_bytes)
+    assert rows["decoder"].floor_ms == pytest.approx(1e3 * floor_s)
+    assert rows["decoder"].times_floor >= SLEEP_MS / 1e3 / floor_s
+    assert rows[WHOLE].times_floor == pytest.approx(500 / rows[WHOLE].floor_ms)
 
 
 def test_frames_are_timed_within_and_alone(slow: Restorer, tiny_bundle: Path, card: Card) -> None:
@@ -141,7 +167,7 @@ def test_bench_times_a_card_in_a_run_of_its_own_once_frames_are_steady(
     assert not ours.failure and ours.prepared == 0 and made.prepared > 0
     assert ours.card is not None and rival.card is None
     assert ours.card.latency.count == 3 and ours.card.gpu_compute.p50 >= SLEEP_MS
-    assert {stage.stage for stage in ours.card.stages} >= {*bundle.subgraphs, "warp"} - {"gain_net"}
+    assert {stage.stage for stage in ours.card.stages} >= {*bundle.subgraphs, "warp"}
     about = {"identity": "ab", "weights": "synthetic:3"}
     found = BenchResult({}, about, "", rates, (CaseResult(case, rates, (rates,), (ours, rival)),))
     found.write_json(tmp_path / "bench.json")
