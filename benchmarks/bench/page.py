@@ -247,8 +247,8 @@ def _physics(case: CaseResult) -> list[r.Block]:
     columns: Columns = [
         "stage",
         r.Column("work", "GFLOP", digits=2),
-        r.Column("must move", "MB", digits=0),
-        r.Column("unfused", "MB", digits=0),
+        r.Column("must move", "MB", digits=1),
+        r.Column("unfused", "MB", digits=1),
         r.Column("achieved", "GFLOP/s", digits=1),
         r.Column("achieved", "GB/s", digits=2),
         r.Column("intensity", "FLOP/B", digits=0),

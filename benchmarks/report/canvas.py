@@ -96,7 +96,8 @@ def scale_axis(canvas: Canvas, axis: str, log: bool) -> None:
     which: Any = getattr(canvas.axes, f"{axis}axis")
     count = canvas.layout.ticks if axis == "x" else 5
     if not log:
-        which.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
+        steps = [1, 2, 5, 10] if axis == "x" and _counts(canvas) else [1, 2, 2.5, 5, 10]
+        which.set_major_locator(MaxNLocator(count, steps=steps))
         which.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
         return
     getattr(canvas.axes, f"set_{axis}scale")("log")
@@ -105,6 +106,12 @@ def scale_axis(canvas: Canvas, axis: str, log: bool) -> None:
     which.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,), numticks=count + 2))
     which.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     which.set_minor_formatter(NullFormatter())
+
+
+def _counts(canvas: Canvas) -> bool:
+    """Whether all points stand at whole numbers: no tick is at frame 2.5."""
+    places = [float(x) for line in canvas.axes.lines for x in line.get_xdata()]
+    return len(places) > 0 and all(place.is_integer() for place in places)
 
 
 def shorten(name: str, length: int) -> str:

@@ -170,7 +170,7 @@ def _frames(result: Result, limits: Thresholds) -> Iterator[r.Block]:
         log_y=True,
         thresholds=[r.Threshold(limit, f"{limits.psnr_db:.0f} dB, where no code flips")],
         title="Error against frame number",
-        caption=" ".join(f"{sentence}." for sentence in drift_sentences(result)),
+        caption=" ".join(f"{said[0].upper()}{said[1:]}." for said in drift_sentences(result)),
     )
     arrays = dict.fromkeys(name for row in result.frames for name in row.synced.state)
     yield r.LineChart(
