@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from keeprt.benchmarks.bench.card_times import CardTimes, card_times
+from keeprt.benchmarks.bench.card_times import CardTimes, StageTime, card_times
 from keeprt.benchmarks.bench.cold import FIRST
 from keeprt.benchmarks.bench.cost import StageCost
 from keeprt.benchmarks.bench.hardware.load import Load
@@ -151,8 +151,10 @@ def contender_result(
 
 def physics_rows(found: ContenderResult) -> Iterator[tuple[str, Physics]]:
     """The stages of a contender, as the card timed them where it did, and the whole frame."""
-    stages = found.card.stages if found.card and not any(s.physics for s in found.stages) else ()
-    for stage in (*found.stages, *stages):
+    stages: Sequence[StageResult | StageTime] = found.stages
+    if found.card is not None and not any(stage.physics for stage in stages):
+        stages = found.card.stages
+    for stage in stages:
         if stage.physics is not None:
             yield stage.stage, stage.physics
     if found.whole is not None:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from matplotlib import rcParamsDefault
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -110,8 +111,8 @@ def scale_axis(canvas: Canvas, axis: str, log: bool) -> None:
 
 def _counts(canvas: Canvas) -> bool:
     """Whether all points stand at whole numbers: no tick is at frame 2.5."""
-    places = [float(x) for line in canvas.axes.lines for x in line.get_xdata()]
-    return len(places) > 0 and all(place.is_integer() for place in places)
+    places = [np.asarray(line.get_xdata(), np.float64) for line in canvas.axes.lines]
+    return bool(places) and all(bool((x == np.round(x)).all()) for x in places)
 
 
 def shorten(name: str, length: int) -> str:
