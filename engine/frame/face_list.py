@@ -57,8 +57,8 @@ class FaceList:
         operations.append(self._infer("lq_encoder", faces))
         operations.append(self._mark_first(faces, going_on))
         if self._kalman:
+            operations += self._keep_first(going_on, faces)
             operations += self._gains(windows[:going_on])
-            operations.append(self._keep_latents(windows))
         return (*operations, *self._correct(faces, going_on))
 
     def observe(self) -> Operations:
@@ -135,7 +135,10 @@ class FaceList:
         return [recall, self._infer("flow_matching", faces)]
 
     def _gains(self, windows: Sequence[int]) -> Iterator[Operation]:
-        """The newest frame's gain for each face; faces with windows of one length go together."""
+        """The newest frame's gain for each face; faces with windows of one length go together.
+
+        What a state keeps of its window is written with it: no operation then waits for another.
+        """
         latent = math.prod(self._table.row("latent", 0).shape)
         first = 0
         for number, (held, group) in enumerate(groupby(windows)):
@@ -145,6 +148,7 @@ class FaceList:
                 for row in range(faces)
                 for work in self._slide(first + row, held, row * frames * latent)
             ]
+            slide += (self._keep_latent(first + row, row, held) for row in range(faces))
             slide.append(Put(View("selected", (1,)), (frames - 1,)))
             bound = self._table.bound("gain_net", faces=faces, frames=frames, selected=1)
             rows = self._table.rows("gain", first, faces)
@@ -166,20 +170,20 @@ class FaceList:
                 start += count * latent
         yield Copy(self._table.row("latent", face), View("window", row, start))
 
-    def _keep_latents(self, windows: Sequence[int]) -> Operation:
-        """Appends each face's latent to its state, dropping the oldest after the anchor."""
-        work = []
-        for face, held in enumerate(windows):
-            if held == self._window:
-                # One by one: the parts of one shift would overlap.
-                for index in range(1, self._window - 1):
-                    older, newer = (
-                        Outside("state.latents", face, at, 1) for at in (index, index + 1)
-                    )
-                    work.append(Copy(newer, older))
-            last = Outside("state.latents", face, min(held, self._window - 1), 1)
-            work.append(Copy(self._table.rows("latent", face, 1), last))
-        return Operation("keep_latents", tuple(work))
+    def _keep_latent(self, face: int, place: int, held: int) -> Copy:
+        """Appends a face's latent to its state; a full window as it has moved on is the state."""
+        row = self._table.row("latent", face).shape
+        if held < self._window:
+            own = self._table.rows("latent", face, 1)
+            return Copy(own, Outside("state.latents", face, held, 1))
+        moved_on = View("window", (held, *row), place * held * math.prod(row))
+        return Copy(moved_on, Outside("state.latents", face))
+
+    def _keep_first(self, first: int, faces: int) -> Iterator[Operation]:
+        """The anchors of faces that begin, from row `first` on."""
+        if first < faces:
+            work = (self._keep_latent(face, 0, 0) for face in range(first, faces))
+            yield Operation("keep_first", tuple(work))
 
     def _correct(self, faces: int, going_on: int) -> Iterator[Operation]:
         """Prediction by the warped past, update, code lookup, generator."""

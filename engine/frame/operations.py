@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -124,9 +125,12 @@ class Operation:
 
     @property
     def reads(self) -> frozenset[str]:
-        """Buffers whose content it needs."""
-        operands = (operand for work in self.work for operand in sources_of(work))
-        return frozenset({operand.buffer for operand in operands} | set(self.also_reads))
+        """Buffers whose content it needs; what it wrote itself before is none of them."""
+        needed, written = set(self.also_reads), list[Operand]()
+        for work in self.work:
+            needed |= {o.buffer for o in sources_of(work) if not _is_within(o, written)}
+            written += targets_of(work)
+        return frozenset(needed)
 
     @property
     def writes(self) -> frozenset[str]:
@@ -141,6 +145,18 @@ class Operation:
             if name:
                 return name
         return None
+
+
+def _is_within(operand: Operand, written: Iterable[Operand]) -> bool:
+    """Whether all elements of a view are among those of the others."""
+    if isinstance(operand, Outside):
+        return False
+    reached, end = operand.offset, operand.offset + math.prod(operand.shape)
+    same = (v for v in written if isinstance(v, View) and v.buffer == operand.buffer)
+    for view in sorted(same, key=lambda view: view.offset):
+        if view.offset <= reached:
+            reached = max(reached, view.offset + math.prod(view.shape))
+    return reached >= end
 
 
 def sources_of(work: Work) -> Iterable[Operand]:
