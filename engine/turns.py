@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -41,7 +42,7 @@ class Turn:
         """What was made for each row, in the caller's order."""
         return [values[row] for row in self.places]
 
-    @property
+    @cached_property
     def places(self) -> list[int]:
         """The row of each of the caller's faces."""
         return sorted(range(len(self.order)), key=self.order.__getitem__)
@@ -184,7 +185,8 @@ class StatefulRestorer(Generic[F]):
         if not self._waiting:
             raise UsageError("no frame is in flight: submit() one first")
         waiting, done = self._waiting.popleft(), self._frames.collect()
-        done = replace(done, broken=tuple(sorted({*done.broken, *waiting.spoilt})))
+        if waiting.spoilt:
+            done = replace(done, broken=tuple(sorted({*done.broken, *waiting.spoilt})))
         for row in done.broken:
             broken = waiting.advanced[row]
             for later in self._waiting:

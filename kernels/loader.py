@@ -102,11 +102,15 @@ def prepared(
     values = [_c_value(argument) for argument in launch.arguments]
     addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
 
-    def put(stream: "Stream | GraphBuilder", kept: object = values) -> None:
+    where, launched, last = ctypes.addressof(addresses), driver.cuLaunchKernelEx, None
+
+    def put(stream: "Stream | GraphBuilder", kept: object = (values, addresses)) -> None:
+        nonlocal last
         _, queue = stream.__cuda_stream__()
-        config.hStream = driver.CUstream(int(queue))
-        (status,) = driver.cuLaunchKernelEx(config, function, ctypes.addressof(addresses), 0)
-        if status != driver.CUresult.CUDA_SUCCESS:
+        if queue != last:
+            config.hStream, last = driver.CUstream(int(queue)), queue
+        (status,) = launched(config, function, where, 0)
+        if status:
             raise BackendError(f"{launch.kernel} cannot be launched: {status.name}")
 
     return put

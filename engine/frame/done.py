@@ -22,4 +22,7 @@ class Done:
 
 def broken_rows(margins: NDArray[np.floating[Any]]) -> tuple[int, ...]:
     """Rows of margins (faces, tokens) in which one is NaN."""
+    least = margins.min(initial=0)  # NaN where any is, in one pass over what hardly ever has one
+    if least == least:
+        return ()
     return tuple(int(row) for row in np.flatnonzero(np.isnan(margins).any(axis=1)))

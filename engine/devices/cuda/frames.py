@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +40,7 @@ class CudaFrames(CudaRunner[PictureDevice]):
         self, bundle: Bundle, engines: Engines, *, faces: int, window: int, **how: Any
     ) -> None:
         """`how` as `CudaRunner` takes it; raises as that does."""
+        self._size = bundle.face_size
         super().__init__(
             bundle,
             engines,
@@ -55,14 +55,15 @@ class CudaFrames(CudaRunner[PictureDevice]):
         """Raises UsageError for a picture on the host that is no face; of one on the card, the
         frame itself does, before it touches a state."""
         if isinstance(face, np.ndarray):
-            check_face(face, self.bundle.face_size)
+            check_face(face, self._size)
         elif not hasattr(face, "__cuda_array_interface__") and not hasattr(face, "__dlpack__"):
             raise UsageError(f"a face must be an array on the host or the card, not {face!r:.60}")
 
     def submit(self, faces: Sequence[Any], states: Sequence[FaceState]) -> None:
         """Starts a frame of faces in rows, longest window first, whose states `placed` gave.
 
-        `faces` are RGB uint8 (S, S, 3), on the host or as device arrays. Raises UsageError where
+        `faces` are RGB uint8 (S, S, 3), on the host, which `check` has seen, or as device arrays,
+        which are looked at before a state is touched. Raises UsageError where
         two frames are already in flight.
         """
         start, parity = time.perf_counter(), self._next()
@@ -82,12 +83,12 @@ class CudaFrames(CudaRunner[PictureDevice]):
         """Waits for the oldest frame in flight and gives its pictures. Raises UsageError."""
         start = time.perf_counter()
         with self._visit:
-            faces, parity, done = self._wait()
+            faces, parity, codes, broken = self._wait()
             pictures = [array.copy() for _, array in self._device.results[parity][: len(faces)]]
             if self._lanes.clock is not None:
                 self._lanes.clock.collected()
         self._count(start)
-        return replace(done, restored=pictures)
+        return Done(pictures, codes, broken)
 
     @contextmanager
     def profiled(self) -> Iterator[list[FrameTimes]]:
@@ -110,15 +111,13 @@ class CudaFrames(CudaRunner[PictureDevice]):
 
     def _source(self, face: Any, row: int, parity: int, stream: Stream) -> Buffer:
         """What is to be copied into the row's place."""
-        size = self.bundle.face_size
         if isinstance(face, np.ndarray):
-            check_face(face, size)
             buffer, pinned = self._device.sent[parity][row]
             pinned[:] = face
             return buffer
         device = self._visit.device
         given = device_array(f"face {row}", face, int(stream.handle), device.device_id)
-        check_device_face(given, row, size)
+        check_device_face(given, row, self._size)
         if given.stream is not None:
             stream.wait(join_stream(device, given.stream))
         from cuda.core import Buffer

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.devices.cuda.device import CudaDevice, Equipment
@@ -17,7 +20,7 @@ from keeprt.engine.devices.cuda.states import SLOTS_PER_FACE, CudaStates, slot_o
 from keeprt.engine.errors import UsageError
 from keeprt.engine.frame.border_types import check_types
 from keeprt.engine.frame.buffers import BufferTable
-from keeprt.engine.frame.done import Done, broken_rows
+from keeprt.engine.frame.done import broken_rows
 from keeprt.engine.frame.face_list import FaceList
 from keeprt.engine.frame.lanes import AHEAD, lane_of
 from keeprt.engine.frame.layout import Layout, overlapped_layout
@@ -33,6 +36,16 @@ KEPT_KINDS = 1024  # of frames: what is put on the streams, no memory of the car
 
 MakeGraph = Callable[[BufferTable], FaceList]
 D = TypeVar("D", bound=CudaDevice)
+
+
+class Landed(NamedTuple):
+    """A frame that is done: what was kept of it, its parity, and what a `Done` has beside the
+    pictures."""
+
+    kept: Any
+    parity: int
+    codes: NDArray[np.int64]
+    broken: tuple[int, ...]
 
 
 class CudaRunner(Generic[D]):
@@ -210,9 +223,8 @@ class CudaRunner(Generic[D]):
             shares.setdefault(self._layout.lane(op.name), []).append(step)
         return shares
 
-    def _wait(self) -> tuple[Any, int, Done]:
-        """The oldest frame in flight, once it is done: what was kept of it, its parity, and all but
-        the pictures."""
+    def _wait(self) -> Landed:
+        """The oldest frame in flight, once it is done. Raises UsageError, BackendError."""
         if self._submitted == self._collected:
             raise UsageError("no frame is in flight: submit() one first")
         kept, faces, last = self._waited.pop(self._collected)
@@ -220,10 +232,8 @@ class CudaRunner(Generic[D]):
         self._collected += 1
         with one_line("the frame failed on the card"):
             last.sync()
-        codes, margins = (
-            self._device.given[parity][name][1][:faces] for name in ("codes", "margin")
-        )
-        return kept, parity, Done(None, codes.copy(), broken_rows(margins))
+        (_, codes), (_, margins) = (self._device.given[parity][n] for n in ("codes", "margin"))
+        return Landed(kept, parity, codes[:faces].copy(), broken_rows(margins[:faces]))
 
 
 def _stream_of_subgraphs(

@@ -27,14 +27,15 @@ class BoundRun:
     def __init__(self, run: Run, captures: bool) -> None:
         self._run, self._captures = run, captures
         self.graph: Graph | None = None
-        self.uses = self.used_at = 0
-        self.dropped = False
+        self.used_at = 0
+        self.used = self.dropped = False
 
     def put(self, stream: Stream, at_once: bool = False) -> None:
-        """Puts the run on its stream; with `at_once` it is captured after its first use."""
-        if self.graph is None and self.uses:
+        """Puts a run that has no graph yet on its stream; with `at_once` it is captured after its
+        first use."""
+        if self.used:
             self._capture(stream)
-        self.uses += 1
+        self.used = True
         if self.graph is not None:
             self.graph.launch(stream)
             return
@@ -102,9 +103,12 @@ class BoundRuns:
             nonlocal run
             if run.dropped:
                 run = self.get(key)
-            run.used_at, before = next(clock), run.graph
+            run.used_at = next(clock)
+            if run.graph is not None:
+                run.graph.launch(stream)
+                return
             run.put(stream, self._at_once)
-            self.prepared += run.graph is not before
+            self.prepared += run.graph is not None
 
         return put
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,11 +155,11 @@ class CardVideo(CudaRunner[VideoDevice]):
         """Waits for the oldest frame in flight; gives a new array, or the caller's device array."""
         start = time.perf_counter()
         with self._visit:
-            frame, parity, done = self._wait()
+            frame, parity, codes, broken = self._wait()
         if isinstance(frame, np.ndarray):
             frame = self._device.pinned[parity][1].copy()
         self._count(start)
-        return replace(done, restored=frame)
+        return Done(frame, codes, broken)
 
     def _given(self, frame: Any, parity: int) -> Buffer:
         """Pinned memory filled with the frame, or where the frame is on the card."""
