@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.errors import FaceError
 from keeprt.engine.media import open_source
 from keeprt.engine.pipeline import RestoreOptions, restore_video
+from keeprt.engine.pipeline.loading import card_format, card_of, load_for
 from keeprt.engine.pipeline.options import DEFAULT_BATCH
-from keeprt.engine.restorer import Restorer
 
 OVERLAPPING = "overlapping"
 COMPOSITINGS = 10  # of each way in a round
@@ -86,24 +86,29 @@ def bench_video(options: VideoOptions, say: Callable[[str], None]) -> VideoResul
     """Restores the video twice a round. Raises MediaError, FaceError, BundleError, BackendError."""
     bundle = load_bundle(options.bundle)
     how = {
+        "backend": options.backend,
         "provider": options.provider,
         "threads": options.threads,
         "device": options.device,
         "max_faces": DEFAULT_BATCH,
     }
+    with open_source(options.file) as source:
+        info = source.info
+    asked = RestoreOptions(detect_card=card_of(how))
+    format = card_format(info, asked, how)
     watch = LoadWatch()
     watch.start()
     rounds: list[dict[str, float]] = []
     compositing: list[dict[int, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mp4"
-        with Restorer.load(options.bundle, options.backend, **how) as restorer:  # type: ignore[arg-type]
+        with load_for(options.bundle, format, how) as restorer:
             for number in range(options.rounds):
                 say(f"round {number + 1} of {options.rounds}")
-                alone = restore_video(options.file, out, restorer, RestoreOptions(threads=False))
+                alone = restore_video(options.file, out, restorer, replace(asked, threads=False))
                 times = {n: 1e3 * s / alone.frames for n, s in alone.seconds.items()}
                 start = time.perf_counter()
-                restore_video(options.file, out, restorer, RestoreOptions())
+                restore_video(options.file, out, restorer, asked)
                 times[OVERLAPPING] = (time.perf_counter() - start) / alone.frames * 1e3
                 rounds.append(times)
                 sides = FACE_SIDES
@@ -111,15 +116,13 @@ def bench_video(options: VideoOptions, say: Callable[[str], None]) -> VideoResul
                 watch.end_round()
     if not alone.tracks:
         raise FaceError(f"no face was found in {options.file.name}: there is nothing to measure")
-    with open_source(options.file) as source:
-        width, height = source.info.width, source.info.height
     return VideoResult(
         machine_facts(options.threads),
         bundle_facts(bundle),
         options.command,
         options.file.name,
-        width,
-        height,
+        info.width,
+        info.height,
         alone.frames,
         len(alone.tracks),
         tuple(rounds),

@@ -24,6 +24,7 @@ from keeprt.engine.archive.store import Store, Version, open_store
 from keeprt.engine.errors import BackendError, BundleError, KeeprtError, MediaError
 from keeprt.engine.media.writing.partial import partial_stem
 from keeprt.engine.pipeline import Summary, restore_video
+from keeprt.engine.pipeline.video import open_input
 
 #: Restores a file with a path into another.
 Do = Callable[[Path, Path], Summary]
@@ -112,7 +113,9 @@ def restore_one(
     mine = recipe.with_options(job.options)
 
     def do(source: Path, made: Path) -> Summary:
-        return restore_video(source, made, restorer_for(mine), mine.restore_options(), on_frame)
+        options = mine.restore_options()
+        with open_input(source, options) as video:
+            return restore_video(video, made, restorer_for(mine, video.info), options, on_frame)
 
     try:
         return restore_once(Place.of(sources, outputs, job), mine.hash(), rules, do)

@@ -16,15 +16,20 @@ from typing import Any
 
 from keeprt.engine.bundle import load_bundle
 from keeprt.engine.errors import UsageError
+from keeprt.engine.media import VideoInfo
 from keeprt.engine.pipeline import Encoding, RestoreOptions
+from keeprt.engine.pipeline.loading import card_format, card_of, load_for
 from keeprt.engine.restorer import Restorer
+from keeprt.engine.video_restorer import VideoRestorer
+from keeprt.kernels.frame import FrameFormat
 
 # Options of a run, not of a file.
 NOT_FOR_A_FILE = (
     *("encoding", "threads", "cpu_threads", "detector", "landmarks", "overwrite", "save_crops"),
+    "detect_card",
 )
 # How an output is made, which does not change what it is.
-NO_MATTER = ("threads", "cpu_threads", "overwrite", "device", "eager")
+NO_MATTER = ("threads", "cpu_threads", "overwrite", "device", "detect_card", "eager")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -49,7 +54,8 @@ class Recipe:
 
     def restore_options(self) -> RestoreOptions:
         """The options as the pipeline takes them. Raises UsageError."""
-        return bounded(restore_options(self.options), self.threads)
+        options = bounded(restore_options(self.options), self.threads)
+        return dataclasses.replace(options, detect_card=card_of(self.load))
 
 
 def recipe_hash(bundle: str | None, load: Mapping[str, Any], options: RestoreOptions) -> str:
@@ -86,16 +92,40 @@ def bundle_identity(bundle: str) -> str:
     return load_bundle(bundle).identity
 
 
-@lru_cache(maxsize=1)
-def _restorer(bundle: str, load: str, threads: int | None) -> Restorer:
-    return Restorer.load(bundle, threads=threads, **json.loads(load))
+class _Kept:
+    """The restorer that was used last, closed before another is loaded: a card may hold but one."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._restorer: Restorer | VideoRestorer | None = None
+
+    def get(
+        self, bundle: str, format: FrameFormat | None, how: Mapping[str, Any]
+    ) -> Restorer | VideoRestorer:
+        """One loaded so; raises as `load_for`."""
+        key = (bundle, format, json.dumps(dict(how), sort_keys=True))
+        if self._restorer is None or key != self._key:
+            self.close()
+            self._restorer, self._key = load_for(bundle, format, how), key
+        return self._restorer
+
+    def close(self) -> None:
+        """Gives back what is kept."""
+        restorer, self._restorer = self._restorer, None
+        if restorer is not None:
+            restorer.close()
 
 
-def restorer_for(recipe: Recipe) -> Restorer | None:
-    """The network of a recipe, loaded once in a process; None for a recipe without one."""
+_kept = _Kept()
+
+
+def restorer_for(recipe: Recipe, info: VideoInfo) -> Restorer | VideoRestorer | None:
+    """The network of a recipe for a video, loaded once in a process, and on a card once for files
+    of one size and format that follow each other; None for a recipe without a network."""
     if recipe.bundle is None:
         return None
-    return _restorer(recipe.bundle, json.dumps(dict(recipe.load), sort_keys=True), recipe.threads)
+    format = card_format(info, recipe.restore_options(), recipe.load)
+    return _kept.get(recipe.bundle, format, {**recipe.load, "threads": recipe.threads})
 
 
 def restore_options(given: Mapping[str, Any]) -> RestoreOptions:

@@ -15,11 +15,7 @@ from keeprt.engine.cli.options import network as n
 from keeprt.engine.cli.options import pictures as o
 from keeprt.engine.cli.options import results as r
 from keeprt.engine.cli.receipts import with_receipt
-from keeprt.engine.cli.restorers import (
-    load_restorer,
-    reason_on_host,
-    where_stages_run,
-)
+from keeprt.engine.cli.restorers import load_restorer, where_stages_run
 from keeprt.engine.cli.terminal.console import alert, announce, note
 from keeprt.engine.cli.terminal.progress import frame_progress, status
 from keeprt.engine.errors import UsageError
@@ -30,7 +26,8 @@ from keeprt.engine.opening import on_a_card
 from keeprt.engine.pipeline import Encoding, RestoreOptions, Summary, restore_video
 from keeprt.engine.pipeline.aligned_clip import restore_aligned
 from keeprt.engine.pipeline.given import try_given_networks
-from keeprt.engine.pipeline.looking import load_detector
+from keeprt.engine.pipeline.loading import card_of, reason_on_host
+from keeprt.engine.pipeline.looking import open_detector
 from keeprt.engine.pipeline.video import open_input, open_output
 from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW, Restorer
 from keeprt.engine.summaries import write_summary
@@ -95,6 +92,7 @@ def restore(
 
     Example: keeprt restore interview.mp4 restored.mp4 --bundle bundle --faces largest
     """
+    how = {"backend": backend, "provider": provider, "device": device}
     options = RestoreOptions(
         faces=faces,
         min_size=min_size,
@@ -111,6 +109,7 @@ def restore(
         detect_side=detect_side,
         lookahead=lookahead,
         detector=detector,
+        detect_card=None if bypass else card_of(how),
         landmarks=landmarks,
         identity=identity,
         interlaced=interlaced,
@@ -124,13 +123,8 @@ def restore(
     options = bounded(options, threads)
     if threads is not None:
         bound_threads(threads)
-    load: dict[str, Any] = {
-        "backend": backend,
-        "provider": provider,
-        "window": window,
-        "device": device,
-        "max_faces": 1 if aligned else options.batch,
-    }
+    most = 1 if aligned else options.batch
+    load: dict[str, Any] = {**how, "window": window, "max_faces": most}
     if mode == "clip":
         load |= {"mode": mode, "chunk": chunk}
     more = {"threads": threads, "eager": eager}
@@ -166,8 +160,10 @@ def _restore(source: str, out: Path, asked: Asked, options: RestoreOptions) -> S
     with ExitStack() as opened:
         # Once, and before the network is loaded: what is wrong with them is the likelier mistake.
         video = opened.enter_context(open_input(source, options))
+        finding = "their places are known" if reused else ""
         if not asked.aligned and not reused:
-            options = dataclasses.replace(options, detector=load_detector(options))
+            detector, finding = open_detector(options)
+            options = dataclasses.replace(options, detector=detector)
         restorer: Restorer | VideoRestorer | None = None
         if asked.bundle is not None:
             with status("loading the network"):
@@ -184,7 +180,7 @@ def _restore(source: str, out: Path, asked: Asked, options: RestoreOptions) -> S
         warm_up = 0.0 if restorer is None else restorer.warm_up_seconds
     if warm_up:
         note(f"warm-up: {warm_up:.1f} s, part of loading")
-    if asked.bundle is not None and (where := _where(asked, options, video.info)):
+    if asked.bundle is not None and (where := _where(asked, options, video.info, finding)):
         note(where)
     note(f"milliseconds per frame: {', '.join(f'{name} {ms:.0f}' for name, ms in stages.items())}")
     for line in summary.notes:
@@ -223,11 +219,12 @@ def _load(asked: Asked, info: VideoInfo, options: RestoreOptions) -> Restorer | 
     return load_restorer(asked.bundle, info, options, asked.aligned, **how)
 
 
-def _where(asked: Asked, options: RestoreOptions, info: VideoInfo) -> str:
+def _where(asked: Asked, options: RestoreOptions, info: VideoInfo, finding: str) -> str:
     if not on_a_card(asked.load["backend"], asked.load["provider"]):
         return ""
     reason = reason_on_host(info, options, asked.load.get("mode", "stream"))
-    return where_stages_run(options.hwaccel, options.encoding.codec, asked.aligned, reason)
+    codec = options.encoding.codec
+    return where_stages_run(options.hwaccel, codec, asked.aligned, reason, finding)
 
 
 def _restore_aligned(

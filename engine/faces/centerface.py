@@ -6,7 +6,9 @@ files of the headless one. Their hash is checked at each load.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keeprt.engine.errors import BackendError, FaceError
+from keeprt.engine.errors import BackendError, FaceError, KeeprtError
 from keeprt.engine.faces.detection import Detection, Rgb, scale_detection, suppress_overlaps
 from keeprt.engine.faces.onnx_shapes import Signature, free_spatial_shapes, signature_of
 from keeprt.kernels.installing import install_onnxruntime
@@ -26,6 +28,7 @@ _MULTIPLE = 32
 _OUTPUT_CHANNELS = (1, 2, 2, 10)  # heat map, log of height and width, offset y x, landmarks y x
 
 Float32 = npt.NDArray[np.float32]
+Opener = Callable[[bytes], Any]  # a serialised graph to a session of ONNX Runtime
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,20 @@ class CenterFaceOptions:
 class CenterFace:
     """Face detector; `detect` may be called from one thread at a time."""
 
-    def __init__(self, model: Path | None = None, options: CenterFaceOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: Path | None = None,
+        options: CenterFaceOptions | None = None,
+        opener: Opener | None = None,
+    ) -> None:
         """Load the file that comes along, or `model` (any ONNX file with CenterFace's ports).
 
-        Raises FaceError for a missing, damaged or foreign file, BackendError without ONNX Runtime.
+        `opener` makes the session of its graph, None one on the CPU. Raises FaceError for a
+        missing, damaged or foreign file, BackendError without ONNX Runtime and as `opener` does.
         """
         self._options = options or CenterFaceOptions()
-        self._session, self._ports = _open_session(
-            model or MODEL, _read_model(model), self._options.threads
-        )
+        on_cpu = partial(_session_on_cpu, threads=self._options.threads)
+        self._session, self._ports = _open(model or MODEL, _read_model(model), opener or on_cpu)
 
     def detect(self, rgb: Rgb) -> list[Detection]:
         """Faces of an RGB picture, uint8 (H, W, 3), best score first."""
@@ -60,11 +68,22 @@ class CenterFace:
                 f"cannot look for faces in {rgb.dtype} {rgb.shape}; expected uint8 (H, W, 3) RGB"
             )
         picture, factor = _fit(rgb, self._options.max_side)
-        names = [port.name for port in self._ports.outputs]
-        heat, size, offset, points = self._session.run(names, {self._ports.inputs[0].name: picture})
-        found = decode(heat, size, offset, points, self._options.min_score)
+        found = decode(*self.maps(picture), self._options.min_score)
         found = suppress_overlaps(found, self._options.max_overlap)
         return [scale_detection(face, factor) for face in found]
+
+    def maps(self, picture: Float32) -> tuple[Float32, Float32, Float32, Float32]:
+        """What the network says of a picture (1, 3, h, w) in 0..255, h and w multiples of 32: heat,
+        size, offset and landmarks, as `decode` takes them. Raises BackendError."""
+        names = [port.name for port in self._ports.outputs]
+        try:
+            heat, size, offset, points = self._session.run(
+                names, {self._ports.inputs[0].name: picture}
+            )
+        except Exception as error:  # a card may be full
+            reason = str(error).splitlines()[0]
+            raise BackendError(f"the face detector does not run: {reason}") from error
+        return heat, size, offset, points
 
 
 def decode(
@@ -117,9 +136,19 @@ def _read_model(given: Path | None) -> bytes:
     return model
 
 
-def _open_session(file: Path, model: bytes, threads: int) -> tuple[Any, Signature]:
+def _open(file: Path, model: bytes, opener: Opener) -> tuple[Any, Signature]:
     ports = signature_of(file, model)
     _check_ports(ports)
+    try:
+        return opener(free_spatial_shapes(model)), ports
+    except KeeprtError:
+        raise
+    except Exception as error:  # the library raises a family of its own, unrelated classes
+        reason = str(error).splitlines()[0]
+        raise FaceError(f"cannot load the face detector {file}: {reason}") from error
+
+
+def _session_on_cpu(graph: bytes, threads: int) -> Any:
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -130,12 +159,7 @@ def _open_session(file: Path, model: bytes, threads: int) -> tuple[Any, Signatur
     options.log_severity_level = 3
     # A spinning pool would take the cores from decoding and encoding between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        freed = free_spatial_shapes(model)
-        return ort.InferenceSession(freed, options, providers=["CPUExecutionProvider"]), ports
-    except Exception as error:  # the library raises a family of its own, unrelated classes
-        reason = str(error).splitlines()[0]
-        raise FaceError(f"cannot load the face detector {file}: {reason}") from error
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _check_ports(ports: Signature) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 from pathlib import Path
 
-from keeprt.engine.errors import FaceError
+from keeprt.engine.errors import BackendError, FaceError
 from keeprt.engine.faces.analysis import AnalysedFrame, Analysis
 from keeprt.engine.faces.appearance import Embedding
 from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions
@@ -15,11 +17,14 @@ from keeprt.engine.faces.detection import Detection, Detector, Rgb
 from keeprt.engine.faces.embedding import FaceEmbedding
 from keeprt.engine.faces.landmark_file import FrameFaces, LandmarkWriter, read_landmarks
 from keeprt.engine.faces.upright import UprightFaces
+from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
 from keeprt.engine.media import SourceFrame, VideoInfo
 from keeprt.engine.pipeline.native import yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
 from keeprt.engine.pipeline.pictures import Pictures
 from keeprt.engine.pipeline.work import FrameWork, Summary
+
+log = logging.getLogger(__name__)
 
 
 class FaceFinder(AbstractContextManager["FaceFinder"]):
@@ -107,11 +112,32 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
 
 
 def load_detector(options: RestoreOptions) -> Detector:
-    """The detector that was asked for. Raises FaceError or BackendError if there is none."""
-    if options.detector is None or isinstance(options.detector, Path):
-        how = CenterFaceOptions(max_side=options.detect_side)
-        return UprightFaces(CenterFace(options.detector, how))
-    return options.detector
+    """As `open_detector`; says once in a process that faces are found on the host after all."""
+    detector, reason = open_detector(options)
+    if reason and options.detect_card is not None:
+        _warn(f"faces are found on the host: {reason}")
+    return detector
+
+
+def open_detector(options: RestoreOptions) -> tuple[Detector, str]:
+    """The detector that was asked for, on the card that was where that can be, and why it runs on
+    the host, empty for the card. Raises FaceError or BackendError if there is none."""
+    model = options.detector
+    if not (model is None or isinstance(model, Path)):
+        return model, "the detector is the caller's"
+    how, reason = CenterFaceOptions(max_side=options.detect_side), "no card was asked for"
+    if options.detect_card is not None:
+        opener = partial(session_on_card, device=options.detect_card)
+        try:
+            return UprightFaces(CenterFace(model, how, opener)), ""
+        except BackendError as error:
+            reason = str(error)
+    return UprightFaces(CenterFace(model, how)), reason
+
+
+@cache
+def _warn(said: str) -> None:
+    log.warning("%s", said)
 
 
 def load_embedding(options: RestoreOptions) -> Embedding | None:

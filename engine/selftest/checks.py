@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ PACKAGES = (
     *("keeprt", "numpy", "onnxruntime", "onnxruntime-gpu", "cuda-core", "cuda-bindings"),
     *("nvidia-cuda-nvrtc", "tensorrt-rtx-cu13", "tensorrt-cu13", "av"),
 )
+
+DETECTOR_APART = 1e-2  # pixels over 4 or shares: sums in another order are at some 1e-4
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def machine_checks(device: int) -> Iterator[Check]:
     yield run("versions", _versions)
     yield run("kernels compile", lambda: _compile(device))
     yield run("kernels say what NumPy says", lambda: _kernels(device))
+    yield run("the detector says what it says on the CPU", lambda: _detector(device))
 
 
 def require_card() -> None:
@@ -98,6 +102,24 @@ def _compile(device: int) -> tuple[str, dict[str, Any]]:
         wanted = known[-1:]
     kernels = sum(len(compiled.reports) for compiled in compile_kernels(wanted))
     return f"{kernels} kernels for {wanted[0]}", {"kernels": kernels, "architecture": wanted[0]}
+
+
+def _detector(device: int) -> tuple[str, dict[str, Any]]:
+    """Its maps of smooth noise, by ONNX Runtime on the card and on the CPU."""
+    require_card()
+    from keeprt.engine.faces.centerface import CenterFace
+    from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
+
+    try:
+        there = CenterFace(opener=partial(session_on_card, device=device))
+    except KernelError as error:
+        raise NotPossibleError(str(error)) from None
+    noise = np.random.default_rng(0).uniform(0, 255, (1, 3, 12, 20)).astype(np.float32)
+    picture = np.ascontiguousarray(noise.repeat(32, axis=2).repeat(32, axis=3))
+    pairs = zip(there.maps(picture), CenterFace().maps(picture), strict=True)
+    apart = max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)
+    assert apart <= DETECTOR_APART, f"largest difference {apart:.1e}"
+    return f"largest difference of its maps {apart:.1e}", {"apart": apart}
 
 
 def _kernels(device: int) -> tuple[str, dict[str, Any]]:

@@ -23,6 +23,7 @@ from keeprt.engine.archive.needs import Needs
 from keeprt.engine.archive.on_ray import OnRay
 from keeprt.engine.archive.recipe import Recipe
 from keeprt.engine.archive.run import restore_archive
+from keeprt.engine.media import VideoSource
 
 SOURCES, OUTPUTS, STEERING, RUNS = sys.argv[1:5]
 
@@ -31,8 +32,9 @@ def steer() -> None:
     """Runs in every worker before its first task."""
     restore_video, folder = one.restore_video, Path(STEERING)
 
-    def steered(source: Path, *rest: Any) -> Any:
-        told = {file.name for file in folder.iterdir() if file.read_text() == Path(source).name}
+    def steered(source: VideoSource, *rest: Any) -> Any:
+        name = Path(source.info.path).name
+        told = {file.name for file in folder.iterdir() if file.read_text() == name}
         if "once" in told:
             (folder / "once").unlink()
         if told & {"poison", "once"}:

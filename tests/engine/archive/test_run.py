@@ -152,7 +152,7 @@ from keeprt.engine.archive.recipe import Recipe
 from keeprt.engine.archive.run import restore_archive
 wanted, inner = sys.argv[3], one.restore_video
 def slow(source, *rest):
-    if Path(source).name == wanted:
+    if Path(source.info.path).name == wanted:
         return inner(source, *rest[:-1], lambda: (print("in it", flush=True), time.sleep(60)))
     return inner(source, *rest)
 one.restore_video = slow

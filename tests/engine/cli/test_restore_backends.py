@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from keeprt.engine.cli.restorers import reason_on_host, where_stages_run
+from keeprt.engine.cli.restorers import where_stages_run
 from keeprt.engine.devices.cuda import driver as nvidia_driver
 from keeprt.engine.errors import BackendError, MediaError
 from keeprt.engine.media import hardware, open_source
 from keeprt.engine.pipeline import RestoreOptions
+from keeprt.engine.pipeline.loading import reason_on_host
 from keeprt.engine.restorer import Restorer
 from keeprt.engine.video_restorer import VideoRestorer
 from tests.engine.media.clips import Clip, make_clip
@@ -24,13 +25,13 @@ Command = Callable[..., tuple[int, str, str]]
 def test_what_the_card_did_and_what_the_host_is_said() -> None:
     said = where_stages_run(None, "auto", False, "")
     assert said == (
-        "on the card: the network, cutting out, painting; on the host: decoding, encoding, "
-        "finding faces"
+        "on the card: the network, finding faces, cutting out, painting; on the host: decoding, "
+        "encoding"
     )
-    said = where_stages_run("cuda", "hevc_nvenc", False, "the video is enlarged")
+    said = where_stages_run("cuda", "hevc_nvenc", False, "the video is enlarged", "no provider")
     assert said == (
-        "on the card: the network, decoding, encoding; on the host: finding faces, cutting out, "
-        "painting (the video is enlarged)"
+        "on the card: the network, decoding, encoding; on the host: finding faces (no provider), "
+        "cutting out, painting (the video is enlarged)"
     )
     said = where_stages_run("cuda", "h264_nvenc", True, "crops are saved")
     assert said == "on the card: the network, decoding, encoding; on the host: copies only"
@@ -135,6 +136,7 @@ def test_what_a_card_decodes_is_opened_so(monkeypatch: pytest.MonkeyPatch, sourc
     ("options", "loaded", "said"),
     [
         ((), "VideoRestorer", "on the card: the network, cutting out, painting; on the host: deco"),
+        ((), "VideoRestorer", "finding faces (this ONNX Runtime has no CUDAExecutionProvider; "),
         (
             ("--scale", 2),
             "Restorer",

@@ -47,7 +47,8 @@ def test_without_a_card_what_could_not_be_tried_is_said(tiny_bundle: Path) -> No
 def test_kernels_and_frames_are_tried_on_a_card(tiny_bundle: Path) -> None:
     bundle = load_bundle(tiny_bundle)
     found: list[Check] = list(machine_checks(0))
-    assert [check.state for check in found] == ["passed"] * 4, found
+    # ONNX Runtime's provider needs a card indeed.
+    assert [check.state for check in found] == [*["passed"] * 4, "not possible"], found
     found = list(frames.card_checks(bundle, lambda: HostEngines(bundle), 0, 20))
     assert {check.name: check.state for check in found} == {
         "plans say what ONNX Runtime says": "failed",  # these engines run frames only
