@@ -94,7 +94,7 @@ def bench_video(options: VideoOptions, say: Callable[[str], None]) -> VideoResul
     }
     with open_source(options.file) as source:
         info = source.info
-    asked = RestoreOptions(detect_card=card_of(how))
+    asked = RestoreOptions(card=card_of(how))
     format = card_format(info, asked, how)
     watch = LoadWatch()
     watch.start()

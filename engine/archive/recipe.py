@@ -26,10 +26,10 @@ from keeprt.kernels.frame import FrameFormat
 # Options of a run, not of a file.
 NOT_FOR_A_FILE = (
     *("encoding", "threads", "cpu_threads", "detector", "landmarks", "overwrite", "save_crops"),
-    "detect_card",
+    "card",
 )
 # How an output is made, which does not change what it is.
-NO_MATTER = ("threads", "cpu_threads", "overwrite", "device", "detect_card", "eager")
+NO_MATTER = ("threads", "cpu_threads", "overwrite", "device", "card", "eager")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -55,7 +55,7 @@ class Recipe:
     def restore_options(self) -> RestoreOptions:
         """The options as the pipeline takes them. Raises UsageError."""
         options = bounded(restore_options(self.options), self.threads)
-        return dataclasses.replace(options, detect_card=card_of(self.load))
+        return dataclasses.replace(options, card=card_of(self.load))
 
 
 def recipe_hash(bundle: str | None, load: Mapping[str, Any], options: RestoreOptions) -> str:

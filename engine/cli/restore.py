@@ -109,7 +109,7 @@ def restore(
         detect_side=detect_side,
         lookahead=lookahead,
         detector=detector,
-        detect_card=None if bypass else card_of(how),
+        card=None if bypass else card_of(how),
         landmarks=landmarks,
         identity=identity,
         interlaced=interlaced,

@@ -33,6 +33,7 @@ def open_source(
     format_name: str | None = None,
     image_rate: Fraction = Fraction(25),
     hwaccel: str | None = None,
+    device: int = 0,
     threads: int = 0,
 ) -> VideoSource:
     """Open a video file, or a folder of images in natural order (frame2 before frame10).
@@ -45,8 +46,8 @@ def open_source(
     `start_s` and `duration_s` choose a part, in seconds after the first frame's time. A frame keeps
     the timestamp that it has in the file, but for MPEG, whose clock begins anywhere: there the
     first of picture and sound is at 0, wraps are undone and jumps joined. Images get `image_rate`
-    frames a second. With `hwaccel` "cuda" a video is decoded by the NVIDIA card, see
-    `hardware_decoder`. `threads` bounds FFmpeg's, 0 for one per core.
+    frames a second. With `hwaccel` "cuda" a video is decoded by NVIDIA card number
+    `device`, see `hardware_decoder`. `threads` bounds FFmpeg's, 0 for one per core.
 
     With `on_damage` "stop", damage is an error: whoever restores a video wants to know that a third
     of it is missing. A packet that cannot be decoded, a stream that ends before the length that its
@@ -69,7 +70,7 @@ def open_source(
         on_damage,
         programme,
         format_name,
-        hardware_decoder(hwaccel),
+        hardware_decoder(hwaccel, device),
         threads,
     )
     if not is_address(path) and not is_standard(path):

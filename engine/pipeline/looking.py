@@ -114,7 +114,7 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
 def load_detector(options: RestoreOptions) -> Detector:
     """As `open_detector`; says once in a process that faces are found on the host after all."""
     detector, reason = open_detector(options)
-    if reason and options.detect_card is not None:
+    if reason and options.card is not None:
         _warn(f"faces are found on the host: {reason}")
     return detector
 
@@ -126,8 +126,8 @@ def open_detector(options: RestoreOptions) -> tuple[Detector, str]:
     if not (model is None or isinstance(model, Path)):
         return model, "the detector is the caller's"
     how, reason = CenterFaceOptions(max_side=options.detect_side), "no card was asked for"
-    if options.detect_card is not None:
-        opener = partial(session_on_card, device=options.detect_card)
+    if options.card is not None:
+        opener = partial(session_on_card, device=options.card)
         try:
             return UprightFaces(CenterFace(model, how, opener)), ""
         except BackendError as error:

@@ -47,8 +47,9 @@ class RestoreOptions:
     detect_every: look for faces in every k-th frame. detect_side: longer side, in pixels, of the
     picture that the detector sees; more finds smaller faces and takes longer. lookahead: frames
     that tracks and smoothing see ahead, None for all that help, 0 for live use. detector: an ONNX
-    file, or an object that finds faces; None for the default. detect_card: number of the card on
-    which faces are found where ONNX Runtime can, None for the host. landmarks: a file to take the
+    file, or an object that finds faces; None for the default. card: number of the card that
+    decodes, where `hwaccel` asks for one, and that finds faces where ONNX Runtime can; None for the
+    first one, and for the host. landmarks: a file to take the
     detections from if it exists, and to write them to if not. identity: an ONNX file of ArcFace's
     kind that tells people apart; without one the picture of their faces does.
 
@@ -78,8 +79,8 @@ class RestoreOptions:
     detect_every: int = 1
     detect_side: int = 640
     lookahead: int | None = None
+    card: int | None = None
     detector: Path | Detector | None = None
-    detect_card: int | None = None
     landmarks: Path | None = None
     identity: Path | None = None
     scale: int = 1

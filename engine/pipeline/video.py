@@ -85,6 +85,7 @@ def open_input(source: PathLike, options: RestoreOptions) -> VideoSource:
         on_damage=options.on_damage,
         programme=options.programme,
         hwaccel=options.hwaccel,
+        device=options.card or 0,
         threads=options.cpu_threads,
     )
 

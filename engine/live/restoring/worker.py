@@ -64,7 +64,7 @@ class Worker:
         self._resets, self._settings = 0, options.settings
         network = None if options.bundle is None else load_network(start)
         card = None if network is None else card_of(vars(options))
-        finds = RestoreOptions(detect_side=options.detect_side, detect_card=card)
+        finds = RestoreOptions(detect_side=options.detect_side, card=card)
         detector = load_detector(finds)
         self._chain = Chain(start.like, options, network, detector)
         self._warm(network)

@@ -14,6 +14,7 @@ from keeprt.engine.errors import BackendError, MediaError
 from keeprt.engine.media import hardware, open_source
 from keeprt.engine.pipeline import RestoreOptions
 from keeprt.engine.pipeline.loading import reason_on_host
+from keeprt.engine.pipeline.video import open_input
 from keeprt.engine.restorer import Restorer
 from keeprt.engine.video_restorer import VideoRestorer
 from tests.engine.media.clips import Clip, make_clip
@@ -130,6 +131,17 @@ def test_what_a_card_decodes_is_opened_so(monkeypatch: pytest.MonkeyPatch, sourc
     assert found is not None and not found.is_hw_owned
     with pytest.raises(MediaError, match=r"cannot read .*face.mp4 as a video"):
         open_source(source, hwaccel="cuda")
+
+
+def test_the_card_of_the_network_decodes(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    if have_driver():
+        pytest.skip("this machine has a driver")
+    asked: list[int] = []
+    monkeypatch.setattr(hardware, "require_card", asked.append)
+    for card in (None, 1):
+        with pytest.raises(MediaError):  # here FFmpeg finds no driver
+            open_input(source, RestoreOptions(hwaccel="cuda", card=card))
+    assert asked == [0, 1]
 
 
 @pytest.mark.parametrize(

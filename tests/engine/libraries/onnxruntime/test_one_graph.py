@@ -37,7 +37,7 @@ def test_faces_are_then_found_on_the_host_and_that_is_said_once(
     looking._warn.cache_clear()
     with caplog.at_level(logging.WARNING, "keeprt"):
         found = [
-            looking.load_detector(RestoreOptions(detect_card=card)).detect(astronaut)
+            looking.load_detector(RestoreOptions(card=card)).detect(astronaut)
             for card in (0, 0, None)
         ]
     assert [len(faces) for faces in found] == [1, 1, 1]
