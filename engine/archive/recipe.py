@@ -18,7 +18,13 @@ from keeprt.engine.bundle import load_bundle
 from keeprt.engine.errors import UsageError
 from keeprt.engine.media import VideoInfo
 from keeprt.engine.pipeline import Encoding, RestoreOptions
-from keeprt.engine.pipeline.loading import card_format, card_of, load_for
+from keeprt.engine.pipeline.loading import (
+    card_format,
+    card_of,
+    load_for,
+    reason_on_host,
+    warn_once,
+)
 from keeprt.engine.restorer import Restorer
 from keeprt.engine.video_restorer import VideoRestorer
 from keeprt.kernels.frame import FrameFormat
@@ -124,7 +130,10 @@ def restorer_for(recipe: Recipe, info: VideoInfo) -> Restorer | VideoRestorer | 
     of one size and format that follow each other; None for a recipe without a network."""
     if recipe.bundle is None:
         return None
-    format = card_format(info, recipe.restore_options(), recipe.load)
+    options = recipe.restore_options()
+    format = card_format(info, options, recipe.load)
+    if format is None and options.card is not None:
+        warn_once(f"faces are cut out and painted on the host: {reason_on_host(info, options)}")
     return _kept.get(recipe.bundle, format, {**recipe.load, "threads": recipe.threads})
 
 

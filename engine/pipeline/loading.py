@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,14 @@ from keeprt.engine.pipeline.whole_frames import host_reason, whole_frame_format
 from keeprt.engine.restorer import Mode, Restorer
 from keeprt.engine.video_restorer import VideoRestorer
 from keeprt.kernels.frame import FrameFormat
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def warn_once(said: str) -> None:
+    """A warning about what this machine cannot do on its card, once in a process."""
+    log.warning("%s", said)
 
 
 def reason_on_host(info: VideoInfo, options: RestoreOptions, mode: Mode = "stream") -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from keeprt.engine.errors import BackendError, FaceError
@@ -19,12 +18,11 @@ from keeprt.engine.faces.landmark_file import FrameFaces, LandmarkWriter, read_l
 from keeprt.engine.faces.upright import UprightFaces
 from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
 from keeprt.engine.media import SourceFrame, VideoInfo
+from keeprt.engine.pipeline.loading import warn_once
 from keeprt.engine.pipeline.native import yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
 from keeprt.engine.pipeline.pictures import Pictures
 from keeprt.engine.pipeline.work import FrameWork, Summary
-
-log = logging.getLogger(__name__)
 
 
 class FaceFinder(AbstractContextManager["FaceFinder"]):
@@ -115,7 +113,7 @@ def load_detector(options: RestoreOptions) -> Detector:
     """As `open_detector`; says once in a process that faces are found on the host after all."""
     detector, reason = open_detector(options)
     if reason and options.card is not None:
-        _warn(f"faces are found on the host: {reason}")
+        warn_once(f"faces are found on the host: {reason}")
     return detector
 
 
@@ -133,11 +131,6 @@ def open_detector(options: RestoreOptions) -> tuple[Detector, str]:
         except BackendError as error:
             reason = str(error)
     return UprightFaces(CenterFace(model, how)), reason
-
-
-@cache
-def _warn(said: str) -> None:
-    log.warning("%s", said)
 
 
 def load_embedding(options: RestoreOptions) -> Embedding | None:

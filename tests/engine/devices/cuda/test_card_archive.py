@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ import pytest
 
 from keeprt.engine.archive import recipe as recipes
 from keeprt.engine.archive.jobs import find_archive
-from keeprt.engine.archive.recipe import Recipe
+from keeprt.engine.archive.recipe import Recipe, restorer_for
 from keeprt.engine.archive.run import restore_archive
-from keeprt.engine.media import open_source
+from keeprt.engine.media import VideoInfo, open_source
 from keeprt.engine.pipeline import Encoding, RestoreOptions, restore_video
+from keeprt.engine.pipeline.loading import warn_once
+from keeprt.engine.restorer import Restorer
 from keeprt.engine.video_restorer import VideoRestorer
 from keeprt.kernels.frame import FrameFormat
 from tests.cuda_driver.engines import HostEngines
@@ -71,6 +75,7 @@ def test_whole_frames_of_an_archive_stay_on_the_card(
     card: Card,
     opened: list[HostEngines],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     tiny_bundle: Path,
     tmp_path: Path,
 ) -> None:
@@ -86,10 +91,24 @@ def test_whole_frames_of_an_archive_stay_on_the_card(
     assert [engines.closed for engines in opened] == [True, False]
     assert [engines.errors for engines in opened] == [[], []]
     recipes._kept.close()
-    assert opened[1].closed
+    assert opened[1].closed and not caplog.messages
     monkeypatch.undo()
     for name, size in SIZES.items():
         right = on_the_cpu(tiny_bundle, tmp_path / "in" / name, tmp_path / f"cpu-{name}", size)
         for ours, theirs in zip(planes_of_video(tmp_path / "out" / name), right, strict=True):
             for plane, expected in zip(ours, theirs, strict=True):
                 np.testing.assert_array_equal(plane, expected)
+
+
+def test_what_a_card_cannot_paint_the_host_does_and_that_is_said_once(
+    card: Card, opened: list[HostEngines], tiny_bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    load = {"backend": "rtx", "provider": "cpu", "window": WINDOW, "device": 0, "max_faces": 1}
+    recipe = Recipe(str(tiny_bundle), load, {**LOSSLESS, "scale": 2}, threads=1)
+    info = VideoInfo("a.mp4", 320, 240, "yuv420p", 8, Fraction(1, 25), Fraction(25))
+    with caplog.at_level(logging.WARNING, "keeprt"):
+        first, second = (restorer_for(recipe, info) for _ in range(2))
+    assert isinstance(first, Restorer) and first is second and len(opened) == 1
+    assert caplog.messages == ["faces are cut out and painted on the host: the video is enlarged"]
+    recipes._kept.close()

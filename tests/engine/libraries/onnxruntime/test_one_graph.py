@@ -12,6 +12,7 @@ from keeprt.engine.errors import BackendError
 from keeprt.engine.faces.centerface import CenterFace
 from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
 from keeprt.engine.pipeline import RestoreOptions, looking
+from keeprt.engine.pipeline.loading import warn_once
 from tests.gpu import REASON
 
 ort = pytest.importorskip("onnxruntime")
@@ -34,7 +35,7 @@ def test_without_its_provider_one_line_says_what_to_install() -> None:
 def test_faces_are_then_found_on_the_host_and_that_is_said_once(
     astronaut: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looking._warn.cache_clear()
+    warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "keeprt"):
         found = [
             looking.load_detector(RestoreOptions(card=card)).detect(astronaut)
@@ -47,7 +48,7 @@ def test_faces_are_then_found_on_the_host_and_that_is_said_once(
 
 
 def test_nothing_is_said_where_no_card_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    looking._warn.cache_clear()
+    warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "keeprt"):
         looking.load_detector(RestoreOptions())
     assert not caplog.messages
