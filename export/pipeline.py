@@ -34,15 +34,17 @@ def load_network(
     """A network in evaluation mode with the weights of `source`, and their SHA-256.
 
     `config` None: the one that the source's weights are for. An ablated configuration takes the
-    tensors that it has; the scales of CFT and CFA are those of the tensors. Raises CheckpointError.
+    tensors that it has, of weights that were trained whole or without the same parts; the scales
+    of CFT and CFA are those of the tensors. Raises CheckpointError.
     """
-    config = config or configuration_of(source)
+    own = configuration_of(source)
+    config = config or own
     if synthetic_seed(source) is not None:
-        tensors = load_checkpoint(source, manifest=_whole(config))
+        tensors = load_checkpoint(source, manifest=_held(config, own))
     else:
         label, weights = read_source(source, progress=on_bytes, notify=notify)
         config = with_scales_of(weights, config)
-        tensors = fit_to_manifest(weights, _whole(config), label)
+        tensors = fit_to_manifest(weights, _held(config, own), label)
     digest = checkpoint_digest(tensors)
     network = Keep(config)
     names = network.state_dict().keys()
@@ -69,8 +71,10 @@ def _scales(names: Iterable[str], module: str, config: KeepConfig) -> tuple[int,
     return tuple(sorted(scales & set(config.level_sizes)))
 
 
-def _whole(config: KeepConfig) -> list[tuple[str, tuple[int, ...]]]:
-    return tensor_shapes(replace(config, kalman=True, cfa=True))
+def _held(config: KeepConfig, own: KeepConfig) -> list[tuple[str, tuple[int, ...]]]:
+    """What a source holds that was trained as `own`, if it is of the wanted configuration."""
+    kalman, cfa = config.kalman or own.kalman, config.cfa or own.cfa
+    return tensor_shapes(replace(config, kalman=kalman, cfa=cfa))
 
 
 def tensor_shapes(config: KeepConfig) -> list[tuple[str, tuple[int, ...]]]:

@@ -33,8 +33,8 @@ Precision = Annotated[
         "--precision",
         "export",
         "fp32; for cards fp16-norms (float16, LayerNorm and softmax float32), mixed (more float32 "
-        "islands), fp16, bf16.",
-        allowed=Choice(("fp32", "fp16-norms", "mixed", "fp16", "bf16")),
+        "islands), fp16, bf16. auto: fp16-norms where this machine has an NVIDIA card, else fp32.",
+        allowed=Choice(("auto", "fp32", "fp16-norms", "mixed", "fp16", "bf16")),
     ),
 ]
 Calibrate = Annotated[

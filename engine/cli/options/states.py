@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keeprt.engine.cli.options.declaration import Values, When
+from keeprt.engine.devices.cuda.driver import has_card
 from keeprt.engine.media.containers import CONTAINERS, VIDEO_SUFFIXES
 from keeprt.engine.media.places import is_address, is_stream
 from keeprt.engine.media.writing.encoding import choose_codec
@@ -28,6 +29,13 @@ def encoder_of(values: Values) -> str:
     # What an archive writes into its folder begins with libx264, WebM left out.
     container = CONTAINERS.get(Path(values["out"]).suffix.lower(), CONTAINERS[".mp4"])
     return choose_codec(values["codec"], container.muxer, 8)
+
+
+def precision_of(asked: str) -> str:
+    """The precision that --precision leads to: `auto` is what fits this machine."""
+    if asked != "auto":
+        return asked
+    return "fp16-norms" if has_card() else "fp32"
 
 
 def _on_cpu(values: Values) -> bool:
@@ -142,7 +150,12 @@ ALIGNED_CLIP = When("with --aligned", "verify evaluate", lambda v: v["aligned"])
 NO_STREAM = When("without the method stream", "evaluate", lambda v: "stream" not in _methods(v))
 NO_CLIP_METHOD = When("without the method clip", "evaluate", lambda v: "clip" not in _methods(v))
 NO_NETWORK = When("where no network is run", "evaluate", lambda v: not _networks(v))
-FLOAT32 = When("with --precision fp32", "export", lambda v: v["precision"] == "fp32")
+FLOAT32 = When(
+    "in float32",
+    "export",
+    lambda v: precision_of(v["precision"]) == "fp32",
+    "add --precision fp16-norms",
+)
 NO_RAY = When("without --engine ray", "archive", lambda v: v["engine"] != "ray", "add it")
 CHECKS = When("with --check", "triton", lambda v: v["check"] is not None)
 WRITES = When("without --check", "triton", lambda v: v["check"] is None)

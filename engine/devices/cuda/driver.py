@@ -47,6 +47,14 @@ def find_driver(library: str = LIBRARY) -> Driver:
     return Driver((version.value // 1000, version.value % 1000 // 10), cards)
 
 
+def has_card() -> bool:
+    """Whether this machine has a driver that shows a card; never raises."""
+    try:
+        return bool(find_driver().cards)
+    except BackendError:
+        return False
+
+
 def require_card(index: int = 0) -> Card:
     """The card of that number. Raises BackendError where there is no driver or no such card."""
     cards = find_driver().cards
