@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -24,9 +23,11 @@ IN_FLIGHT = 2
 
 @dataclass(frozen=True)
 class Turn:
-    """One frame's faces in the order of rows: `order` has for each row the caller's index."""
+    """One frame's faces in the order of rows: `order` has for each row the caller's index, `places`
+    for each of the caller's faces its row."""
 
     order: list[int]
+    places: list[int]
     states: list[FaceState]
 
     @property
@@ -41,11 +42,6 @@ class Turn:
     def back(self, values: Sequence[T]) -> list[T]:
         """What was made for each row, in the caller's order."""
         return [values[row] for row in self.places]
-
-    @cached_property
-    def places(self) -> list[int]:
-        """The row of each of the caller's faces."""
-        return sorted(range(len(self.order)), key=self.order.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,8 @@ class StatefulRestorer(Generic[F]):
         subgraph runs on the first rows of its buffers."""
         placed, slot = self._frames.placed(states), self._frames.slot
         order = sorted(range(len(placed)), key=lambda i: (-placed[i].seen, slot(placed[i])))
-        return Turn(order, [placed[index] for index in order])
+        places = sorted(order, key=order.__getitem__)
+        return Turn(order, places, [placed[index] for index in order])
 
     def _advance(
         self, turn: Turn, given: Sequence[FaceState], faces: Sequence[Any]

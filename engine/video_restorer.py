@@ -127,7 +127,7 @@ class VideoRestorer(StatefulRestorer[VideoFrames]):
         if self.in_flight == IN_FLIGHT:
             raise UsageError(f"{IN_FLIGHT} frames are in flight: collect() one first")
         if not faces:
-            self._waiting.append(Waiting(Turn([], []), [], [frame]))
+            self._waiting.append(Waiting(Turn([], [], []), [], [frame]))
             return []
         turn = self._turn(states)
         painted = self._placements([affine for affine, _ in faces], strengths, grey)

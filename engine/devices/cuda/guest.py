@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -149,21 +148,38 @@ def check_version(found: tuple[int, int], least: tuple[int, int] = LEAST_CUDA) -
         )
 
 
-@contextmanager
-def one_line(what: str) -> Iterator[None]:
+def one_line(what: str) -> AbstractContextManager[None]:
     """Turns the CUDA libraries' errors into a BackendError that says what to do."""
-    try:
-        yield
-    except CardLostError:
-        raise
-    except Exception as error:  # cuda-core keeps its classes private, TensorRT has none
+    return _OneLine(what)
+
+
+class _OneLine:
+    """No generator, which takes several times as long: every frame enters it twice."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # cuda-core keeps its classes private, TensorRT has none.
+        if isinstance(error, Exception) and not isinstance(error, CardLostError):
+            self._say(error)
+
+    def _say(self, error: Exception) -> None:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         if any(word in text for word in STICKY):
             raise CardLostError(
-                f"{what}: {text}; the card is lost to this process, and the states on it: save the "
-                "states that are on the host and restart the process (then try --eager)"
+                f"{self._what}: {text}; the card is lost to this process, and the states on it: "
+                "save the states that are on the host and restart the process (then try --eager)"
             ) from error
         if isinstance(error, KeeprtError):
-            raise
+            return
         known = (reason for word, reason in REASONS.items() if word in text)
-        raise BackendError(f"{what}: {next(known, text)}") from error
+        raise BackendError(f"{self._what}: {next(known, text)}") from error

@@ -232,7 +232,8 @@ class CudaRunner(Generic[D]):
         self._collected += 1
         with one_line("the frame failed on the card"):
             last.sync()
-        (_, codes), (_, margins) = (self._device.given[parity][n] for n in ("codes", "margin"))
+        given = self._device.given[parity]
+        (_, codes), (_, margins) = given["codes"], given["margin"]
         return Landed(kept, parity, codes[:faces].copy(), broken_rows(margins[:faces]))
 
 
