@@ -18,6 +18,11 @@ from keeprt.export.model.gmflow import NEIGHBOURS, STRIDE
 FACES = "faces"
 FRAMES = "frames"
 SELECTED = "selected"
+FEATURES = {
+    "gmflow": "GMFlow features of one frame",
+    "pyramid": "features of one frame, as GMFlow's",
+    "none": "one frame at an eighth, for no flow",
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class HqEncoder(nn.Module):
 
 
 class FlowFeatures(nn.Module):
-    """Face -> GMFlow's backbone features, once per frame."""
+    """Face -> the features that flow is matched on, once per frame."""
 
     def __init__(self, network: Keep) -> None:
         super().__init__()
@@ -146,7 +151,7 @@ def split(network: Keep) -> list[Subgraph]:
     ]
     if not config.kalman:
         return graphs
-    features = (config.flow_channels[-1], flow_size, flow_size)
+    features = (network.flownet.model.feature_channels, flow_size, flow_size)
     mask = (NEIGHBOURS * STRIDE**2, flow_size, flow_size)
     warped = _maps("warped", (3, size, size), "last restored face, warped to this frame")
     window = (FACES, FRAMES, channels, grid, grid)
@@ -170,7 +175,7 @@ def split(network: Keep) -> list[Subgraph]:
             "flow_features",
             FlowFeatures(network),
             (face,),
-            (_maps("features", features, "GMFlow features of one frame"),),
+            (_maps("features", features, FEATURES[config.flow]),),
         ),
         Subgraph(
             "flow_matching",

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from keeprt.engine.cli.options import making as m
 from keeprt.engine.cli.options import training as t
 from keeprt.engine.cli.terminal.console import announce, need, note
 from keeprt.engine.cli.terminal.progress import steps as step_progress
@@ -16,6 +17,9 @@ def train(
     out: t.Out = Path("weights.safetensors"),
     recipe: t.Recipe = "paper",
     config: t.Config = None,
+    flow: t.Flow = "gmflow",
+    without_kalman: m.WithoutKalman = False,
+    without_cfa: m.WithoutCfa = False,
     stage: t.Stage = "all",
     steps: t.Steps = None,
     resume: t.Resume = False,
@@ -36,6 +40,9 @@ def train(
         out=out,
         recipe=recipe,
         config=config,
+        flow=flow,
+        kalman=not without_kalman,
+        cfa=not without_cfa,
         stage=stage,
         steps=steps,
         resume=resume,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+Flow = Literal["gmflow", "pyramid", "none"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class KeepConfig:
     The latent grid is `face_size` halved once per level after the first. `kalman=False` and
     `cfa=False` are the ablations of the paper's Table 2: without the Kalman filter network every
     latent is the observed one, without cross-frame attention no feature is carried. CFT and CFA
-    act where the side of a feature map is in `cft_scales` and `cfa_scales`, CFA after CFT.
+    act where the side of a feature map is in `cft_scales` and `cfa_scales`, CFA after CFT. `flow`
+    asks the question of its Table 3: the released network's is "gmflow".
     """
 
     face_size: int = 512
@@ -39,6 +42,7 @@ class KeepConfig:
     flow_upsampler_channels: int = 256
     kalman: bool = True
     cfa: bool = True
+    flow: Flow = "gmflow"
 
     @classmethod
     def tiny(cls, **changes: Any) -> KeepConfig:
@@ -98,6 +102,10 @@ class KeepConfig:
             raise ValueError(f"face_size {self.face_size} cannot be halved to a latent grid")
         if self.face_size % 16:
             raise ValueError(f"face_size {self.face_size} is no multiple of 16, as the flow needs")
+        if self.flow not in get_args(Flow):
+            raise ValueError(f"flow {self.flow!r} is none of {', '.join(get_args(Flow))}")
+        if self.flow == "pyramid" and self.face_size % 32:
+            raise ValueError(f"face_size {self.face_size} is no multiple of 32, as a pyramid needs")
         if not {*self.cft_scales, *self.cfa_scales} <= set(self.level_sizes):
             raise ValueError(f"CFT and CFA scales must be among the level sizes {self.level_sizes}")
 
@@ -122,5 +130,9 @@ class KeepConfig:
         return self.base_channels * self.channel_multipliers[level]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they stand in a bundle's manifest."""
-        return asdict(self)
+        """Plain values, as they stand in a bundle's manifest; the released flow goes unsaid, as in
+        the files of before there was another."""
+        values = asdict(self)
+        if self.flow == "gmflow":
+            del values["flow"]
+        return values

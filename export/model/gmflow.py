@@ -152,7 +152,7 @@ class GmFlow(nn.Module):
 
     def __init__(self, config: KeepConfig) -> None:
         super().__init__()
-        channels = config.flow_channels[-1]
+        self.feature_channels = channels = config.flow_channels[-1]
         self.backbone = FlowBackbone(config.flow_channels)
         self.transformer = FlowTransformer(channels, config.flow_blocks)
         self.feature_flow_attn = FlowPropagation(channels)
@@ -168,9 +168,7 @@ class GmFlow(nn.Module):
 
     def features(self, face: Tensor) -> Tensor:
         """Face (B, 3, S, S) in [-1, 1] -> (B, 128, S/8, S/8)."""
-        mean = torch.tensor(IMAGE_MEAN, device=face.device).view(3, 1, 1)
-        std = torch.tensor(IMAGE_STD, device=face.device).view(3, 1, 1)
-        return self.backbone(((face + 1) / 2 - mean) / std)
+        return self.backbone(normalised(face))
 
     def tokens(self, current: Tensor, previous: Tensor) -> Tensor:
         """Refined tokens of the current image, (B, N, C)."""
@@ -202,6 +200,13 @@ class GmFlow(nn.Module):
         """Two faces -> flow (B, 2, S, S) in pixels, from the current frame to the previous one."""
         flow, mask = self.match(self.features(current), self.features(previous))
         return upsample_flow(flow, mask)
+
+
+def normalised(face: Tensor) -> Tensor:
+    """A face in [-1, 1] in units of ImageNet's colours, as the backbone takes it."""
+    mean = torch.tensor(IMAGE_MEAN, device=face.device).view(3, 1, 1)
+    std = torch.tensor(IMAGE_STD, device=face.device).view(3, 1, 1)
+    return ((face + 1) / 2 - mean) / std
 
 
 def position_code(channels: int, size: int) -> Tensor:

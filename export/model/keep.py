@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from keeprt.export.model.autoencoder import Encoder, Generator
 from keeprt.export.model.blocks import to_map, to_tokens
 from keeprt.export.model.config import KeepConfig
+from keeprt.export.model.flows import FlowNet
 from keeprt.export.model.fusion import Cfa, Cft
-from keeprt.export.model.gmflow import GmFlow, backward_warp
+from keeprt.export.model.gmflow import backward_warp
 from keeprt.export.model.kalman import GainNet
 from keeprt.export.model.lookup import Codebook, LookupLayer
 
@@ -39,14 +40,6 @@ class FrameResult:
     predicted: Tensor | None = None
     gain: Tensor | None = None  # (B, 1, h, w)
     flow: Tensor | None = None  # (B, 2, S, S) in pixels
-
-
-class FlowNet(nn.Module):
-    """Holds GMFlow under the name that the checkpoint gives it."""
-
-    def __init__(self, config: KeepConfig) -> None:
-        super().__init__()
-        self.model = GmFlow(config)
 
 
 class Keep(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ import torch
 
 from keeprt.engine.errors import UsageError
 from keeprt.export.model import KeepConfig
+from keeprt.export.model.config import Flow
 from keeprt.export.training.face_material import FaceMaterial
 from keeprt.export.training.finding import collect_faces
 from keeprt.export.training.material import Material
@@ -20,7 +21,7 @@ from keeprt.export.training.portrait_material import PortraitMaterial
 from keeprt.export.training.recipe import RECIPES, Recipe
 from keeprt.export.training.run import OnStep, Request, check_work, stages_of, train
 
-CONFIGURATIONS: dict[str, Callable[[], KeepConfig]] = {
+CONFIGURATIONS: dict[str, Callable[..., KeepConfig]] = {
     "full": KeepConfig,
     "small": KeepConfig.small,
     "tiny": KeepConfig.tiny,
@@ -35,6 +36,9 @@ class Asked:
     data: tuple[Path, ...] = ()
     recipe: str = "paper"
     config: str | None = None
+    flow: Flow = "gmflow"
+    kalman: bool = True
+    cfa: bool = True
     stage: str = "all"
     steps: int | None = None
     resume: bool = False
@@ -82,11 +86,12 @@ def request_of(asked: Asked) -> Request:
         raise UsageError(f"--out {asked.out} exists already: give another name, or delete it")
     if asked.recipe != "demo" and not asked.data:
         raise UsageError("--data is missing: give videos or folders, or --recipe demo")
-    return Request(
-        config=CONFIGURATIONS[name](),
+    if asked.flow == "none" and asked.data:
+        raise UsageError("--flow none is for the demo's material, whose movement Eq. 7 knows")
+    request = Request(
+        config=CONFIGURATIONS[name](flow=asked.flow, kalman=asked.kalman, cfa=asked.cfa),
         recipe=RECIPES[asked.recipe],
         work=asked.out.with_suffix(".training"),
-        stages=stages_of(asked.stage),
         seed=asked.seed,
         steps=asked.steps,
         device=_device(asked.device),
@@ -96,6 +101,7 @@ def request_of(asked: Asked) -> Request:
         perceptual=asked.perceptual,
         command=asked.command,
     )
+    return replace(request, stages=stages_of(asked.stage, request.needed))
 
 
 def material_of(asked: Asked, request: Request, notify: Callable[[str], None]) -> Material:

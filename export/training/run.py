@@ -27,6 +27,7 @@ from keeprt.export.training.stages.autoencoder import AutoencoderStage
 from keeprt.export.training.stages.flow import FlowStage
 from keeprt.export.training.stages.fusion import FusionStage
 from keeprt.export.training.stages.lookup import FilterStage, LookupStage
+from keeprt.export.training.stages.pyramid import PyramidFlowStage
 from keeprt.export.weights.file import CONFIGURATION, RECIPE
 
 STAGE_MODULES: dict[str, type[Stage]] = {
@@ -68,6 +69,21 @@ class Request:
     perceptual: Path | None = None
     command: str = ""
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The stages that the configuration needs; Eq. 7 needs a flow without a filter too."""
+        return tuple(name for name in STAGES if name != "flow" or self.config.flow != "none")
+
+    @property
+    def trained_config(self) -> KeepConfig:
+        """The configuration while it is trained: the HQ encoder says which codes are right."""
+        return replace(self.config, kalman=True)
+
+    def stage_module(self, stage: str) -> type[Stage]:
+        """What trains a stage."""
+        pyramid = stage == "flow" and self.config.flow == "pyramid"
+        return PyramidFlowStage if pyramid else STAGE_MODULES[stage]
+
     def checkpoint(self, stage: str) -> Path:
         """File that a stage goes on from."""
         return self.work / f"{stage}.checkpoint.pt"
@@ -79,6 +95,8 @@ class Request:
     def stage_recipe(self, stage: str) -> StageRecipe:
         """The stage as it will run."""
         own = self.recipe.stages[stage]
+        if not self.config.kalman:
+            own = replace(own, recurrent=False)
         if self.steps is None:
             return own
         total = sum(self.recipe.stages[name].steps for name in self.stages)
@@ -87,7 +105,8 @@ class Request:
     def begins_with(self, stage: str) -> tuple[str, ...]:
         """The stages whose weights a stage begins with."""
         filtered = stage == "fusion" and self.recipe.stages[stage].recurrent
-        return (*BEGINS_WITH[stage], "filter") if filtered else BEGINS_WITH[stage]
+        names = (*BEGINS_WITH[stage], "filter") if filtered else BEGINS_WITH[stage]
+        return tuple(name for name in names if name in self.needed)
 
     def settings(self, stage: str) -> str:
         """All that a stage's result depends on, which a checkpoint must share to go on from."""
@@ -100,11 +119,13 @@ class Request:
         return json.dumps(values, sort_keys=True)
 
 
-def stages_of(choice: str) -> tuple[str, ...]:
-    """Stages that `--stage` names: 1, flow, 2, 3 or all. Raises UsageError."""
-    chosen = tuple(name for name, number in STAGES.items() if choice in ("all", number))
-    if not chosen:
+def stages_of(choice: str, needed: Iterable[str] = tuple(STAGES)) -> tuple[str, ...]:
+    """Of the stages needed those that `--stage` names: 1, flow, 2, 3 or all. Raises UsageError."""
+    if choice not in (*STAGES.values(), "all"):
         raise UsageError(f"no stage {choice!r}: give 1, flow, 2, 3 or all")
+    chosen = tuple(name for name in needed if choice in ("all", STAGES[name]))
+    if not chosen:
+        raise UsageError(f"--stage {choice}: this network has no part of it")
     return chosen
 
 
@@ -126,7 +147,7 @@ def train(
         else:
             train_stage(request, material, name, on_step)
         wait_for_all()
-    missing = [name for name in STAGES if not request.weights(name).is_file()]
+    missing = [name for name in request.needed if not request.weights(name).is_file()]
     if rank() == 0 and not missing:
         write_weights(request, out)
     if missing:
@@ -158,7 +179,7 @@ def train_stage(request: Request, material: Material, name: str, on_step: OnStep
     """Trains one stage to its end and leaves its weights in the work folder."""
     device = torch.device(request.device)
     torch.manual_seed(request.seed)
-    network = Keep(request.config)
+    network = Keep(request.trained_config)
     load_stages(network, request, request.begins_with(name))
     recipe = request.stage_recipe(name)
     index = list(STAGES).index(name)
@@ -166,7 +187,7 @@ def train_stage(request: Request, material: Material, name: str, on_step: OnStep
     perceptual: Perceptual = edges_and_structure
     if request.perceptual:
         perceptual = load_perceptual(request.perceptual, device)
-    training = Training.begin(STAGE_MODULES[name](network, recipe, perceptual).to(device))
+    training = Training.begin(request.stage_module(name)(network, recipe, perceptual).to(device))
     if request.checkpoint(name).is_file():
         training.restore(_read_checked(request, name))
     journal = Journal(request.work, name, training.step) if rank() == 0 else None
@@ -208,7 +229,7 @@ def load_stages(network: Keep, request: Request, names: Iterable[str]) -> None:
 def write_weights(request: Request, out: Path) -> None:
     """All stages' results as one file, with configuration and recipe in its metadata."""
     network = Keep(request.config)
-    load_stages(network, request, STAGES)
+    load_stages(network, request, request.needed)
     tensors = {
         name: (tensor.half() if request.recipe.half else tensor).contiguous()
         for name, tensor in network.state_dict().items()
@@ -227,7 +248,7 @@ def recipe_record(request: Request) -> dict[str, Any]:
     return {
         "command": request.command,
         "seed": request.seed,
-        "stages": {name: asdict(request.stage_recipe(name)) for name in STAGES},
+        "stages": {name: asdict(request.stage_recipe(name)) for name in request.needed},
         "degradation": asdict(request.recipe.ranges),
         "versions": {tool: version(tool) for tool in TOOLS},
     }

@@ -49,10 +49,10 @@ Calibrate = Annotated[
     ),
 ]
 WithoutKalman = Annotated[
-    bool, option("--without-kalman", "export", "Ablation: no Kalman filter network.")
+    bool, option("--without-kalman", "export train", "Ablation: no Kalman filter network.")
 ]
 WithoutCfa = Annotated[
-    bool, option("--without-cfa", "export", "Ablation: no cross-frame attention.")
+    bool, option("--without-cfa", "export train", "Ablation: no cross-frame attention.")
 ]
 Flavor = Annotated[
     str,

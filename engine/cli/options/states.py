@@ -156,6 +156,7 @@ FLOAT32 = When(
     lambda v: precision_of(v["precision"]) == "fp32",
     "add --precision fp16-norms",
 )
+NO_KALMAN = When("with --without-kalman", "train", lambda v: v["without_kalman"])
 NO_RAY = When("without --engine ray", "archive", lambda v: v["engine"] != "ray", "add it")
 CHECKS = When("with --check", "triton", lambda v: v["check"] is not None)
 WRITES = When("without --check", "triton", lambda v: v["check"] is None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from keeprt.engine.cli.options.declaration import Choice, Names, Whole, option
+from keeprt.engine.cli.options.states import NO_KALMAN
 
 Data = Annotated[
     list[Path] | None,
@@ -34,6 +35,16 @@ Config = Annotated[
         "train",
         "The network. Default: small for the demo, else full.",
         allowed=Choice(("full", "small", "tiny")),
+    ),
+]
+Flow = Annotated[
+    str,
+    option(
+        "--flow",
+        "train",
+        "Ablation: a pyramid like PWC-Net, or none, in place of GMFlow.",
+        allowed=Choice(("gmflow", "pyramid", "none")),
+        idle=[NO_KALMAN],
     ),
 ]
 Stage = Annotated[

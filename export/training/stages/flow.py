@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from keeprt.export.model.blocks import to_map
-from keeprt.export.model.gmflow import STRIDE, cell_coordinates, upsample_flow
+from keeprt.export.model.gmflow import STRIDE, GmFlow, cell_coordinates, upsample_flow
 from keeprt.export.training.material import Batch, Material
 from keeprt.export.training.stage import Figures, Stage
 
@@ -44,6 +44,7 @@ class FlowStage(Stage):
         """Cross entropy of the matching + L1 of the flow, which counts little at first."""
         assert batch.flows is not None
         flownet, truth = self.network.flownet.model, batch.flows.flatten(0, 1)
+        assert isinstance(flownet, GmFlow)
         cells = self.network.config.flow_size
         features = flownet.features(batch.degraded.flatten(0, 1))
         features = features.unflatten(0, batch.degraded.shape[:2])

@@ -45,28 +45,46 @@ class FilterStage(Stage):
 
     trains: ClassVar[tuple[str, ...]] = ("kalman_filter.", *LOOKUP)
 
+    def begin(self) -> None:
+        """Without a filter only the transformer is left, trained as long."""
+        if not self.recipe.recurrent:
+            self.network.kalman_filter.requires_grad_(False)
+
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Figures]:
         """Eq. 4 of the corrected latents, and a little of the last frame's observed one."""
         network, shape = self.network, batch.sharp.shape[:2]
         codes = target_codes(network, batch.sharp.flatten(0, 1)).unflatten(0, shape)
-        latents, flows = observe(network, batch.degraded)
-        gains = network.stream_gains(latents, GAIN_WINDOW)
-        updated = corrected(network, latents, flows, gains)
+        latents, updated, figures = self.latents(batch.degraded)
         loss, _ = latent_loss(network, updated.flatten(0, 1), codes.flatten(0, 1))
         alone, accuracy = latent_loss(network, latents[:, -1], codes[:, -1])
         with torch.no_grad():
             equal = (network.lookup(updated[:, -1]).argmax(-1) == codes[:, -1]).float().mean()
-        return loss + OBSERVED_WEIGHT * alone, {
-            "accuracy": equal.item(),
-            "accuracy_observed": accuracy,
-            "gain": gains[:, 1:].mean().item(),
-        }
+        figures = {"accuracy": equal.item(), "accuracy_observed": accuracy} | figures
+        return loss + OBSERVED_WEIGHT * alone, figures
+
+    def latents(self, degraded: Tensor) -> tuple[Tensor, Tensor, Figures]:
+        """Observed and corrected latents (B, T, C, h, w) of clips (B, T, 3, S, S), equal without a
+        filter; and the mean gain."""
+        network = self.network
+        if not self.recipe.recurrent:
+            observed = observed_latents(network, degraded)
+            return observed, observed, {}
+        latents, flows = observe(network, degraded)
+        gains = network.stream_gains(latents, GAIN_WINDOW)
+        updated = corrected(network, latents, flows, gains)
+        return latents, updated, {"gain": gains[:, 1:].mean().item()}
+
+
+@torch.no_grad()
+def observed_latents(network: Keep, degraded: Tensor) -> Tensor:
+    """Clips (B, T, 3, S, S) -> latents (B, T, C, h, w)."""
+    return network.encoder(degraded.flatten(0, 1))[0].unflatten(0, degraded.shape[:2])
 
 
 @torch.no_grad()
 def observe(network: Keep, degraded: Tensor) -> tuple[Tensor, Tensor]:
     """Clips (B, T, 3, S, S) -> latents (B, T, C, h, w) and flows (B, T - 1, 2, S, S)."""
-    latents = network.encoder(degraded.flatten(0, 1))[0].unflatten(0, degraded.shape[:2])
+    latents = observed_latents(network, degraded)
     now, before = degraded[:, 1:].flatten(0, 1), degraded[:, :-1].flatten(0, 1)
     flows = network.flownet.model(now, before)
     return latents, flows.unflatten(0, (len(degraded), -1))

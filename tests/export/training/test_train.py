@@ -19,11 +19,13 @@ from keeprt.export.model import Keep, KeepConfig
 from keeprt.export.pipeline import load_network
 from keeprt.export.training.command import Asked, request_of, run
 from keeprt.export.training.files import read_state
+from keeprt.export.training.loop import Training
 from keeprt.export.training.losses import PictureWeights
 from keeprt.export.training.portrait_material import PortraitMaterial
 from keeprt.export.training.recipe import DEMO, PAPER, STAGES, Recipe
 from keeprt.export.training.run import Request, check_work, stages_of, train
 from keeprt.export.training.stages.fusion import FusionStage
+from keeprt.export.training.stages.pyramid import PyramidFlowStage
 
 TINY = KeepConfig.tiny()
 # for what does not learn anything
@@ -45,6 +47,7 @@ def trained(
     work: Path, recipe: Recipe, config: KeepConfig = MINI, **changes: object
 ) -> dict[str, torch.Tensor]:
     request = Request(config, recipe, work / "training", checkpoint_every=2, **changes)
+    request = replace(request, stages=request.needed)
     check_work(request)
     assert train(request, PortraitMaterial(recipe, config.face_size), work / "weights.safetensors")
     return load_file(work / "weights.safetensors")
@@ -204,6 +207,48 @@ def test_a_stage_changes_its_own_weights_only(tmp_path: Path) -> None:
         "filter": {"kalman_filter", *lookup},
         "fusion": {"fuse_convs_dict", "cross_fuse"},
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes", [{"kalman": False}, {"cfa": False}, {"flow": "none"}, {"flow": "pyramid"}]
+)
+def test_ablations_are_trained_in_the_same_stages(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    config = replace(MINI, **changes)
+    trained(tmp_path, recipe_of(dict.fromkeys(STAGES, 2)), config)
+    network, _ = load_network(tmp_path / "weights.safetensors")
+    assert network.config == config
+    finished = {path.stem for path in (tmp_path / "training").glob("*.pt")}
+    assert finished == set(STAGES) - ({"flow"} if config.flow == "none" else set())
+    filtered = read_state(tmp_path / "training" / "filter.pt")
+    assert any(name.startswith("kalman_filter.") for name in filtered) == config.kalman
+    begun = read_state(tmp_path / "training" / "lookup.pt")
+    assert not torch.equal(begun["feat_emb.weight"], filtered["feat_emb.weight"])
+
+
+def test_what_an_ablation_has_not_is_not_trained(tmp_path: Path) -> None:
+    none = request_of(asked(tmp_path, flow="none", stage="2"))
+    assert none.begins_with("filter") == ("autoencoder", "lookup")
+    with pytest.raises(UsageError, match="--stage flow: this network has no part of it"):
+        request_of(asked(tmp_path, flow="none", stage="flow"))
+    with pytest.raises(UsageError, match=r"whose movement Eq\. 7 knows"):
+        request_of(asked(tmp_path, flow="none", recipe="paper", data=(tmp_path,)))
+
+
+@pytest.mark.slow
+def test_the_pyramid_learns_by_the_flow_alone() -> None:
+    torch.manual_seed(0)
+    recipe = recipe_of({"flow": 80})
+    network = Keep(replace(TINY, flow="pyramid"))
+    training = Training.begin(PyramidFlowStage(network, recipe.stages["flow"]))
+    material = PortraitMaterial(recipe, TINY.face_size)
+    batch = training.stage.draw(material, np.random.default_rng(0), 0)
+    for step in range(80):
+        loss, figures = training.stage(batch, step)
+        training.take_step(loss)
+    assert figures["error_px"] < 0.5 * figures["zero_flow_error_px"]
 
 
 @pytest.mark.slow
