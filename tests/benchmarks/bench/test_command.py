@@ -16,7 +16,7 @@ from rich.console import Console
 from keeprt.benchmarks.bench.cost import stream_costs
 from keeprt.benchmarks.bench.hardware import rates as rates_module
 from keeprt.benchmarks.bench.hardware.cards import CARDS
-from keeprt.benchmarks.bench.hardware.rates import Rates
+from keeprt.benchmarks.bench.hardware.rates import RateMeter, Rates
 from keeprt.benchmarks.bench.harness import Cold, Run
 from keeprt.benchmarks.bench.page import write_page
 from keeprt.benchmarks.bench.predictions import predictions
@@ -84,6 +84,35 @@ def test_measures_and_writes_tables_json_and_page(
             assert one["peak_memory_mb"] > 50 and one["cold"]["load_s"] > 0
             assert {"decoder", "warp", "between stages"} <= {s["stage"] for s in one["stages"]}
     assert "PyTorch" not in printed and "mean nothing" in errors
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_keeps_the_rounds_that_it_has(
+    bench: Command, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal is raised as KeyboardInterrupt, here while the rates before round 3 are measured."""
+    monkeypatch.setattr(rates_module, "COPY_BYTES", 8 << 20)
+    monkeypatch.setattr(rates_module, "MATRIX_SIZE", 256)
+    measure = RateMeter.measure
+
+    def interrupted(self: RateMeter) -> Rates:
+        if len(self.measured) == 2:
+            raise KeyboardInterrupt
+        return measure(self)
+
+    monkeypatch.setattr(RateMeter, "measure", interrupted)
+    out, page = tmp_path / "bench.json", tmp_path / "bench.html"
+    how = (tiny_bundle, "--rivals", "none", "--window", 3, "--threads", 1)
+    code, printed, errors = bench(
+        *how, "--rounds", 9, "--frames", 2, "--json", out, "--report", page
+    )
+    assert code == 130 and "x floor" in printed
+    found = json.loads(out.read_text())["result"]
+    assert found["complete"] is False
+    assert [len(calls) for calls in found["cases"][0]["contenders"][0]["rounds_ms"]] == [2, 2]
+    assert "This run was interrupted" in page.read_text()
+    code, _, errors = bench("--from", out, "--baseline", out)
+    assert code == 2 and "the baseline was interrupted: make it anew" in errors
 
 
 def made_result(bundle: Path) -> BenchResult:
