@@ -20,7 +20,7 @@ from keeprt.export.training.material import to_tensor
 
 LEVELS = ("mild", "heavy", DEMO_LEVEL)
 SHOWN_FRAME, FRAMES = 20, 30
-TILE_PX = 160
+TILE_PX = 140
 
 
 def gains_of(trained: Trained, level: str) -> tuple[list[Picture], list[FrameResult]]:

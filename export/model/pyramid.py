@@ -73,7 +73,8 @@ class PyramidFlow(nn.Module):
         """Features of both frames -> the flow of each level in its own cells, coarsest first."""
         pyramid = [(current, previous)]
         for coarser in self.coarser:
-            pyramid.append(tuple(F.leaky_relu(coarser(x), LEAK) for x in pyramid[-1]))
+            now, before = (F.leaky_relu(coarser(x), LEAK) for x in pyramid[-1])
+            pyramid.append((now, before))
         flow = torch.zeros_like(pyramid[-1][0][:, :2])
         flows: list[Tensor] = []
         for correct, (now, before) in zip(self.corrections, reversed(pyramid), strict=True):

@@ -26,7 +26,9 @@ class PyramidFlowStage(FlowStage):
         super().begin()
         for module in self.network.flownet.modules():
             if isinstance(module, FlowCorrection):
-                nn.init.zeros_(module.layers[-1].weight)
+                last = module.layers[-1]
+                assert isinstance(last, nn.Conv2d)
+                nn.init.zeros_(last.weight)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Figures]:
         """L1 of the flow in pixels, and of each level's."""
