@@ -11,12 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keeprt.benchmarks.bench.cost import stream_costs
-from keeprt.benchmarks.bench.hardware.rates import Rates
-from keeprt.benchmarks.bench.harness import Run
-from keeprt.benchmarks.bench.results import WHOLE, contender_result, physics_rows
-from keeprt.benchmarks.bench.rivals.contenders import Case
-from keeprt.benchmarks.bench.rivals.worker import Sample
 from keeprt.engine import Restorer, load_bundle
 from keeprt.engine.devices.cuda import runs
 from keeprt.engine.errors import BackendError, UsageError
@@ -81,6 +75,13 @@ def test_a_card_s_floors_stand_beside_the_stages_that_it_timed(
     slow: Restorer, tiny_bundle: Path
 ) -> None:
     """By a made source of rates: none of them is a card's."""
+    from keeprt.benchmarks.bench.cost import stream_costs
+    from keeprt.benchmarks.bench.hardware.rates import Rates
+    from keeprt.benchmarks.bench.harness import Run
+    from keeprt.benchmarks.bench.results import WHOLE, contender_result, physics_rows
+    from keeprt.benchmarks.bench.rivals.contenders import Case
+    from keeprt.benchmarks.bench.rivals.worker import Sample
+
     made = Rates(1000, 100, of="this card (made)", sheet="made sheet")
     state = slow.new_state()
     with slow.profiled() as frames:
