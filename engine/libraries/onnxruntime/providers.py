@@ -60,11 +60,14 @@ def on_device(provider: Provider, device: int) -> Provider:
 def open_session(ort: Any, provider: Provider, graph: str | bytes, options: Any) -> Any:
     """A session of `graph` (a path or a serialised model) on a provider prepared in `options`.
 
-    What ONNX Runtime itself raises for a graph it cannot load passes through.
+    What ONNX Runtime itself raises for a graph it cannot load passes through; BackendError where it
+    took another provider.
     """
-    if provider.plugin:
-        return ort.InferenceSession(graph, options)
-    return ort.InferenceSession(graph, options, providers=[(provider.ort_name, provider.options)])
+    how = {} if provider.plugin else {"providers": [(provider.ort_name, provider.options)]}
+    session = ort.InferenceSession(graph, options, **how)
+    if session.get_providers()[0] != provider.ort_name:
+        raise BackendError(f"ONNX Runtime did not start {provider.ort_name}; run `keeprt doctor`")
+    return session
 
 
 def prepare(ort: Any, provider: Provider, options: Any) -> None:
