@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-from datetime import date
 from pathlib import Path
 
 import torch
 
 from keeprt.benchmarks.questions.cases import ABLATIONS, Case, all_cases, networks
 from keeprt.benchmarks.questions.measuring import Figures, Trained
-from keeprt.benchmarks.questions.tables import FLOW_ERROR, tables, written
+from keeprt.benchmarks.questions.tables import FLOW_ERROR, tables
 from keeprt.benchmarks.questions.trust import trust_picture
+from keeprt.benchmarks.report.measured_page import write_table
 
 
 def main() -> None:
@@ -44,9 +42,7 @@ def main() -> None:
     for name, lines in tables(known):
         print("\n".join(["", f"{name}:", *lines]))
         if args.write:
-            where = f"Measured {date.today()}, {platform.machine()}, {os.cpu_count()} cores."
-            text = "\n".join([where, "", *lines])
-            args.write.write_text(written(args.write.read_text("utf-8"), name, text), "utf-8")
+            write_table(args.write, name, lines)
     if args.picture:
         print(trust_picture(trained, args.picture))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -28,16 +27,6 @@ PICTURES = (PSNR, SSIM, AKD, SIGMA_AKD, E_WARP, FLICKER)
 WORTH = (PSNR, SSIM, AKD, E_WARP, FLICKER)
 TITLES = {WHOLE: "whole", SHIPPED: "whole, as shipped"}
 FLOW_ERROR = Column("flow_px", "flow error", "px", "lower", 2)
-
-
-def written(page: str, name: str, text: str) -> str:
-    """The page with another table between the marks of its name."""
-    begin, end = f"<!-- measured: {name} -->\n", "\n<!-- end -->"
-    place = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    page, count = place.subn(lambda _: f"{begin}{text}{end}", page)
-    if count != 1:
-        raise SystemExit(f"the page has {count} places for {name!r}")
-    return page
 
 
 def tables(known: Known) -> Iterator[tuple[str, list[str]]]:

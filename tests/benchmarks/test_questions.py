@@ -9,7 +9,8 @@ import pytest
 from keeprt.benchmarks.demo import SHOWN
 from keeprt.benchmarks.evaluate.levels import LEVELS
 from keeprt.benchmarks.questions.cases import DEMO_LEVEL, SEEDS, SHIPPED, WHOLE, Case, all_cases
-from keeprt.benchmarks.questions.tables import networks_table, tables, written
+from keeprt.benchmarks.questions.tables import networks_table, tables
+from keeprt.benchmarks.report.measured_page import written
 
 PAGE = Path(__file__).parents[2] / "docs" / "small-network.md"
 NAMES = ["ways", "parts", "flows", "windows"]
