@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ COMBINATIONS = {
 }
 # What `keeprt restore` needs, and each of bench, verify and evaluate on top of it.
 WHOLE = {"jinja2", "matplotlib", "onnx", "onnxscript", "scikit-image", "torch"}
+# What `.ci/run` installs for the tests of the core, by name or in the train of these.
+CORE = "cpu,demo,live"
+BESIDE_IT = {"hypothesis", "ml-dtypes", "psutil", "pytest", "pytest-xdist", "setuptools"}
+COLLECT = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))
+import pytest
+sys.exit(pytest.main(sys.argv[2:]))
+"""
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
@@ -84,6 +94,34 @@ def test_the_lowest_versions_are_tried_and_typer_is_not_below_what_works() -> No
     typer = next(one for one in lowest if one.startswith("typer=="))
     assert tuple(map(int, typer.removeprefix("typer==").split("."))) >= (0, 19)
     assert "lowest.txt" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_the_tests_of_the_core_are_collected_with_what_it_installs_and_no_more() -> None:
+    """Seen: a test of the engine that imported a writer of reports stopped that run."""
+    absent = required("all,ray,test,triton") - required(CORE) - BESIDE_IT
+    blocked = {
+        module
+        for module, names in packages_distributions().items()
+        if absent & {*map(str.lower, names)}
+    }
+    options = ["--collect-only", "-qq", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            COLLECT,
+            ",".join(blocked),
+            *options,
+            "tests/engine",
+            "tests/kernels",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert {"jinja2", "torch"} <= blocked
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 @LONG

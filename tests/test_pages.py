@@ -55,7 +55,7 @@ SHORTER = (
     (r"keeprt evaluate bundle", "keeprt evaluate bundle --frames 2 --level mild"
                                 " --methods degraded,stream"),
     (r"(keeprt bench bundle --video \S+)", r"\1 --rounds 1"),
-    (r"precision_study --", "precision_study --frames 2 --"),
+    (r"precision\.study --", "precision.study --frames 2 --"),
 )  # fmt: skip
 NOT_HERE = {
     "it needs a card and its plans": "keeprt bench bundle --backend rtx",
@@ -64,7 +64,7 @@ NOT_HERE = {
     "a machine with other load may well say yes": "--baseline",
     "the second command needs a card": "keeprt verify bundle --backend tensorrt",
     "half a gigabyte from the network": "keeprt.benchmarks.evaluate.lpips_file",
-    "takes minutes for each policy": "python -m keeprt.benchmarks.precision_table",
+    "takes minutes for each policy": "python -m keeprt.benchmarks.precision.table",
     "it runs for minutes": "keeprt bench bundle --scenario live",
 }
 # Names that a page's Python takes for given, and what they are here.

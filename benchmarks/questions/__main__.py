@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
+from keeprt.benchmarks.measured_page import write_table
 from keeprt.benchmarks.questions.cases import ABLATIONS, Case, all_cases, networks
 from keeprt.benchmarks.questions.measuring import Figures, Trained
 from keeprt.benchmarks.questions.tables import FLOW_ERROR, tables
 from keeprt.benchmarks.questions.trust import trust_picture
-from keeprt.benchmarks.report.measured_page import write_table
 
 
 def main() -> None:

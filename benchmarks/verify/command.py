@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from keeprt.benchmarks.precision_runs import Recorder
+from keeprt.benchmarks.precision.runs import Recorder
 from keeprt.benchmarks.verify.conclusion import Outputs
 from keeprt.benchmarks.verify.judging.baseline import check_face, load_baseline
 from keeprt.benchmarks.verify.judging.judge import Verdict

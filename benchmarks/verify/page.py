@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keeprt.benchmarks import report as r
-from keeprt.benchmarks.precision_runs import PEAK
+from keeprt.benchmarks.precision.runs import PEAK
 from keeprt.benchmarks.verify.console import other_sentences
 from keeprt.benchmarks.verify.judging.judge import Criterion, Verdict
 from keeprt.benchmarks.verify.judging.thresholds import Thresholds

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keeprt.benchmarks.precision_runs import Recorder
-from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.benchmarks.precision.runs import Recorder
+from keeprt.benchmarks.precision.storage import stored_backend
 from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import BackendError, BundleError, CheckpointError, UsageError
 from keeprt.engine.frame.buffers import Array

@@ -38,7 +38,7 @@ def export(
     """
     write = need("keeprt.export.pipeline", "export").export_weights
     if calibrate is not None:
-        calibrated = need("keeprt.benchmarks.precision_calibrate", "all").export_calibrated
+        calibrated = need("keeprt.benchmarks.precision.calibrate", "all").export_calibrated
         write = partial(calibrated, clip=calibrate)
     if weights.startswith("synthetic:"):
         warn_synthetic()

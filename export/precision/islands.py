@@ -49,7 +49,7 @@ class Island:
         )
 
 
-# Chosen by `python -m keeprt.benchmarks.precision_study`. The flow does most: its error moves every
+# Chosen by `python -m keeprt.benchmarks.precision.study`. The flow does most: its error moves every
 # pixel that the next latent is predicted from. The LQ encoder's first blocks work at full
 # resolution, and what they round goes through all the others. LayerNorm and softmax make no
 # difference in the study, whose CPU kernels sum in float32; float32 keeps that so where sums would

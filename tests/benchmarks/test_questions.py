@@ -1,18 +1,12 @@
-"""The paper's questions: cases, tables from figures, and their places on the page."""
+"""The paper's questions: cases, and tables from figures."""
 
 from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
 
 from keeprt.benchmarks.demo import SHOWN
 from keeprt.benchmarks.evaluate.levels import LEVELS
 from keeprt.benchmarks.questions.cases import DEMO_LEVEL, SEEDS, SHIPPED, WHOLE, Case, all_cases
 from keeprt.benchmarks.questions.tables import networks_table, tables
-from keeprt.benchmarks.report.measured_page import written
 
-PAGE = Path(__file__).parents[2] / "docs" / "small-network.md"
 NAMES = ["ways", "parts", "flows", "windows"]
 
 
@@ -50,12 +44,3 @@ def test_degradations_are_the_papers_and_the_demos() -> None:
     assert len(set(drawn)) == len(SEEDS)
     low, high = LEVELS["heavy"].sigma
     assert all(low / 2 <= one.blur_sigma <= high / 2 for one in drawn)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_page_has_a_place_for_each_table(name: str) -> None:
-    page = PAGE.read_text("utf-8")
-    once = written(page, name, "| one \\1 |")
-    assert "| one \\1 |" in once and written(once, name, "| two |").count("| two |") == 1
-    with pytest.raises(SystemExit, match="0 places"):
-        written(page, "other", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keeprt.benchmarks.precision_runs import FrameRecord, Recorder
+from keeprt.benchmarks.precision.runs import FrameRecord, Recorder
 from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.devices.cpu.chunks import ChunkRestorer
 from keeprt.engine.devices.cpu.frames import CpuFrames

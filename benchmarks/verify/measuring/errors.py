@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.precision_runs import end_point_error, full_flow, psnr_db
+from keeprt.benchmarks.precision.runs import end_point_error, full_flow, psnr_db
 from keeprt.benchmarks.verify.measuring.reference_frame import ReferenceFrame
 
 Array = NDArray[Any]

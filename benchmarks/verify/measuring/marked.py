@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from keeprt.benchmarks.precision_runs import run_subgraph
+from keeprt.benchmarks.precision.runs import run_subgraph
 from keeprt.benchmarks.verify.subject import PlansOnHost
 from keeprt.engine.bundle.load import Bundle, file_sha256
 from keeprt.engine.bundle.specs import TensorSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from keeprt.benchmarks.precision_runs import run_subgraph
+from keeprt.benchmarks.precision.runs import run_subgraph
 from keeprt.benchmarks.verify.measuring.reference_frame import Array
 from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.devices.cpu.device import Backend

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
-from keeprt.benchmarks.precision_runs import Recorder
+from keeprt.benchmarks.precision.runs import Recorder
 from keeprt.benchmarks.verify.measuring.engine_side import EngineSide
 from keeprt.benchmarks.verify.measuring.errors import Array, FrameError, frame_error
 from keeprt.benchmarks.verify.measuring.pictures import FramePictures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keeprt.benchmarks.precision_runs import run_subgraph
+from keeprt.benchmarks.precision.runs import run_subgraph
 from keeprt.benchmarks.verify.measuring.errors import (
     CodeError,
     TensorError,

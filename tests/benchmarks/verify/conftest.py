@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from keeprt.benchmarks.precision_runs import Recorder
+from keeprt.benchmarks.precision.runs import Recorder
 from keeprt.benchmarks.verify.measuring.run import Verification, Watchers, spread
 from keeprt.benchmarks.verify.result import Result
 from keeprt.benchmarks.verify.subject import notes_of, subject_of

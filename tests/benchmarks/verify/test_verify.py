@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keeprt.benchmarks.precision_runs import psnr_db
+from keeprt.benchmarks.precision.runs import psnr_db
 from keeprt.benchmarks.verify.judging.judge import judge
 from keeprt.benchmarks.verify.judging.thresholds import load_thresholds
 from keeprt.benchmarks.verify.measuring.bisect import bisect

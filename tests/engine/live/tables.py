@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from keeprt.benchmarks.report.measured_page import where_and_when, write_table
+from keeprt.benchmarks.measured_page import where_and_when, write_table
 from tests.engine.live.table_delays import delays
 from tests.engine.live.table_faults import faults
 

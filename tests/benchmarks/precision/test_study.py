@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from keeprt.benchmarks.demo_clip import demo_clip
-from keeprt.benchmarks.precision_islands import study_islands
-from keeprt.benchmarks.precision_runs import compare_runs, compare_subgraphs, logits_std, record_run
+from keeprt.benchmarks.precision.islands import study_islands
+from keeprt.benchmarks.precision.runs import compare_runs, compare_subgraphs, logits_std, record_run
 from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.restorer import Restorer
 from keeprt.export.precision.graph_copy import convert_bundle

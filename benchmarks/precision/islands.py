@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from keeprt.benchmarks.precision_runs import (
+from keeprt.benchmarks.precision.runs import (
     Array,
     FrameRecord,
     end_point_error,
     relative,
     run_subgraph,
 )
-from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.benchmarks.precision.storage import stored_backend
 from keeprt.engine.bundle.load import Bundle
 from keeprt.export.precision.bundle import COST_AXES, convert_subgraph
 from keeprt.export.precision.cost import node_flops

@@ -1,4 +1,4 @@
-"""The ways to spend float32 that `precision_table` compares: name, half type, islands, TF32."""
+"""The ways to spend float32 that `precision.table` compares: name, half type, islands, TF32."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keeprt.benchmarks.precision_headroom import HeadroomMeter
-from keeprt.benchmarks.precision_runs import record_frames
+from keeprt.benchmarks.precision.headroom import HeadroomMeter
+from keeprt.benchmarks.precision.runs import record_frames
 from keeprt.benchmarks.verify.measuring.faces import FaceSource
 from keeprt.engine.bundle.load import Bundle, load_bundle
 from keeprt.engine.errors import FaceError

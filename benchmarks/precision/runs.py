@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.benchmarks.precision.storage import stored_backend
 from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.bundle.specs import numpy_dtype
 from keeprt.engine.devices.cpu.device import Backend

@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from keeprt.benchmarks import precision_calibrate
 from keeprt.benchmarks.demo import write_png
 from keeprt.benchmarks.demo_clip import demo_clip
-from keeprt.benchmarks.precision_calibrate import convert_calibrated
-from keeprt.benchmarks.precision_headroom import headroom
-from keeprt.benchmarks.precision_runs import FrameRecord, record_run, relative, run_subgraph
-from keeprt.benchmarks.precision_storage import stored_backend
+from keeprt.benchmarks.precision import calibrate
+from keeprt.benchmarks.precision.calibrate import convert_calibrated
+from keeprt.benchmarks.precision.headroom import headroom
+from keeprt.benchmarks.precision.runs import FrameRecord, record_run, relative, run_subgraph
+from keeprt.benchmarks.precision.storage import stored_backend
 from keeprt.benchmarks.verify.subject import open_backend
 from keeprt.engine.bundle.load import Bundle, file_sha256, load_bundle
 from keeprt.engine.cli.export import export
@@ -111,7 +111,7 @@ def test_the_command_looks_at_the_clip_and_writes_the_bundle(
     tiny_bundle, tmp_path, faces, monkeypatch, capsys
 ):
     monkeypatch.setattr(
-        precision_calibrate,
+        calibrate,
         "export_weights",
         lambda source, out, **given: shutil.copytree(tiny_bundle, out),
     )

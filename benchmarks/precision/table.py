@@ -6,7 +6,7 @@ least on cards comes from the full-size network's graphs and datasheets.
 
     keeprt export --weights demo --out small
     keeprt export --weights synthetic:1 --out full
-    python -m keeprt.benchmarks.precision_table --bundle small --full full --json table.json
+    python -m keeprt.benchmarks.precision.table --bundle small --full full --json table.json
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from keeprt.benchmarks.demo import SHOWN
 from keeprt.benchmarks.demo_clip import DemoClip, demo_clip
 from keeprt.benchmarks.evaluate.measure import averages, pictures_measures
 from keeprt.benchmarks.evaluate.warping import warping_measure
-from keeprt.benchmarks.precision_cost import TF32_TFLOP_S, Skeleton
-from keeprt.benchmarks.precision_headroom import headroom
-from keeprt.benchmarks.precision_policies import Policy, policies
-from keeprt.benchmarks.precision_runs import (
+from keeprt.benchmarks.precision.cost import TF32_TFLOP_S, Skeleton
+from keeprt.benchmarks.precision.headroom import headroom
+from keeprt.benchmarks.precision.policies import Policy, policies
+from keeprt.benchmarks.precision.runs import (
     FrameRecord,
     Recorder,
     end_point_error,
     logits_std,
     psnr_db,
 )
-from keeprt.benchmarks.precision_storage import stored_bundle
+from keeprt.benchmarks.precision.storage import stored_bundle
 from keeprt.engine.bundle.load import Bundle, load_bundle
 from keeprt.engine.libraries.onnxruntime.sessions import OnnxRuntimeBackend
 from keeprt.engine.restorer import DEFAULT_WINDOW, Restorer

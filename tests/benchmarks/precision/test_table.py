@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from keeprt.benchmarks.precision_cost import Skeleton
-from keeprt.benchmarks.precision_policies import Policy, policies
-from keeprt.benchmarks.precision_table import Study, markdown
+from keeprt.benchmarks.precision.cost import Skeleton
+from keeprt.benchmarks.precision.policies import Policy, policies
+from keeprt.benchmarks.precision.table import Study, markdown
 from keeprt.engine.bundle.load import load_bundle
 from keeprt.export.precision.islands import NORMS
 

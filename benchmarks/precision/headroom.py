@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from keeprt.benchmarks.precision_runs import Array, FrameRecord
+from keeprt.benchmarks.precision.runs import Array, FrameRecord
 from keeprt.engine.bundle.load import Bundle
 from keeprt.export.half_storage import load_widened
 from keeprt.export.precision.headroom import LARGEST, HalfTensor, half_tensors, tell, with_largest

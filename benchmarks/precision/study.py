@@ -3,7 +3,7 @@
 Every half result is really stored in half (`keeprt.export.precision.stored`), so that rounding and
 overflow both show; sums inside a node stay float32, and what a card fuses it does not store.
 
-    python -m keeprt.benchmarks.precision_study --bundle bundle --mixed bundle-mixed --clip face.mp4
+    python -m keeprt.benchmarks.precision.study --bundle bundle --mixed bundle-mixed --clip face.mp4
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from keeprt.benchmarks.precision_islands import IslandRow, study_islands
-from keeprt.benchmarks.precision_runs import (
+from keeprt.benchmarks.precision.islands import IslandRow, study_islands
+from keeprt.benchmarks.precision.runs import (
     Comparison,
     compare_runs,
     compare_subgraphs,

@@ -12,7 +12,7 @@ import onnx
 
 from keeprt.benchmarks.bench.cost import StageCost, stream_costs
 from keeprt.benchmarks.bench.hardware.cards import CARDS, predict
-from keeprt.benchmarks.precision_policies import Policy
+from keeprt.benchmarks.precision.policies import Policy
 from keeprt.engine.bundle.load import Bundle
 from keeprt.export.half_storage import load_widened
 from keeprt.export.precision.islands import HALF, border

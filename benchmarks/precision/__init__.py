@@ -1,0 +1,1 @@
+"""What half precision costs and gains: policies, islands and thresholds, tried on real frames."""
