@@ -11,6 +11,7 @@ import numpy as np
 from keeprt.kernels.errors import UsageError
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.placement import FACE_SIZE
+from keeprt.kernels.shrink import check_smaller
 from keeprt.kernels.warp_by_flow import CELL
 
 BLOCK = 256  # threads of every block, as in portable.cuh
@@ -78,6 +79,15 @@ def paste_back(
     name = f"paste_back_{subsampling}_{_word(format)}_{_value(half)}"
     given = (placement, restored, crop, np.int32(size), np.int32(dither))
     return Launch(name, (PASTE_BLOCKS, 1, 1), (*_frame(planes, format), *given))
+
+
+def shrink(
+    planes: tuple[int, ...], format: FrameFormat, picture: int, width: int, height: int
+) -> Launch:
+    """Addresses of the planes and of a picture, uint8 (height, width, 3), no larger than they."""
+    check_smaller(format, width, height)
+    arguments = (*_frame(planes, format), picture, np.int32(width), np.int32(height))
+    return Launch(f"shrink_{_word(format)}", (-(-width * height // BLOCK), 1, 1), arguments)
 
 
 def _frame(planes: tuple[int, ...], format: FrameFormat) -> tuple[int, int, int, bytes]:

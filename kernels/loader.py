@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cuda.core.graph import GraphBuilder
 
 FOLDER = Path(__file__).parent / "sources"
-SOURCES = ("crop_align", "warp_by_flow", "paste_back", "face_picture")
+SOURCES = ("crop_align", "warp_by_flow", "paste_back", "face_picture", "shrink")
 # What the tests compile for: Turing to Blackwell, as far as the installed NVRTC goes.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "sm_121")
 

@@ -19,26 +19,26 @@ from keeprt.engine.faces.upright import UprightFaces
 from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
 from keeprt.engine.media import SourceFrame, VideoInfo
 from keeprt.engine.pipeline.loading import warn_once
-from keeprt.engine.pipeline.native import yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
-from keeprt.engine.pipeline.pictures import Pictures
+from keeprt.engine.pipeline.small import SmallPictures
 from keeprt.engine.pipeline.work import FrameWork, Summary
 
 
 class FaceFinder(AbstractContextManager["FaceFinder"]):
     """Finds the faces of one video, or takes them from a landmark file, or writes one.
 
-    In a `with`: the landmark file appears when the block ends without an error. `step` takes one
-    frame after the other and `finish` gives those that are owed; `look` does both for a file.
+    In a `with`: when the block ends a card's memory is given back, and the landmark file appears
+    if there was no error. `step` takes one frame after the other and `finish` gives those that are
+    owed; `look` does both for a file.
     """
 
     def __init__(self, info: VideoInfo, options: RestoreOptions, summary: Summary) -> None:
         """Raises FaceError for a detector or landmark file that cannot be used."""
         width, height = info.upright_size
         part = (options.start_s, options.duration_s)
-        self._side, self._summary = options.detect_side, summary
+        self._summary, self._small = summary, SmallPictures(info, options)
         self._known: Iterator[FrameFaces] | None = None
-        self._path, self._pictures = options.landmarks, Pictures(options.cpu_threads)
+        self._path = options.landmarks
         self._writer: AbstractContextManager[LandmarkWriter | None] = nullcontext()
         self._file: LandmarkWriter | None = None
         self._waiting: deque[SourceFrame] = deque()
@@ -58,7 +58,10 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._writer.__exit__(*error)  # type: ignore[arg-type]
+        try:
+            self._writer.__exit__(*error)  # type: ignore[arg-type]
+        finally:
+            self._small.close()
 
     @property
     def delay(self) -> int:
@@ -91,7 +94,7 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
 
     def _push(self, frame: SourceFrame) -> list[AnalysedFrame]:
         with self._summary.timed("shrink", within="track"):
-            picture = self._pictures.small(frame, yuv_format(frame), self._side)
+            picture = self._small.of(frame)
         if self._known is None:
             return self._analysis.push(picture, frame.parity)
         known = next(self._known, None)

@@ -39,7 +39,7 @@ class Pictures:
         """The upright picture in square pixels, made smaller by area until its longer side is at
         most `side`, uint8 (h, w, 3). Reduced before it is converted, which takes a tenth of the
         time, but for frames of no known format (`form`)."""
-        native, size = frame.native, _small_size(frame, side)
+        native, size = frame.native, small_size(frame, side)
         if size != (native.width, native.height) and form is not None:
             native = self._reduced(planar(frame), form, size)
         rgb = self._rgb(frame, native)
@@ -144,8 +144,9 @@ class Pictures:
         return scaler.reformat(native, interpolation=int(how), threads=self._threads, **to)
 
 
-def _small_size(frame: SourceFrame, side: int) -> tuple[int, int]:
-    """Width and height in square pixels, as stored: a field's lines stand for two."""
+def small_size(frame: SourceFrame, side: int) -> tuple[int, int]:
+    """Width and height of `Pictures.small` in square pixels, as stored: a field's lines stand for
+    two."""
     width = frame.native.width * pixel_aspect(frame.info)
     height = frame.native.height * (1 if frame.parity is None else 2)
     factor = min(1.0, side / max(width, height))

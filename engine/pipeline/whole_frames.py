@@ -119,10 +119,14 @@ class WholeFrameRestoring(Following):
 def packed(frame: SourceFrame, format: FrameFormat) -> NDArray[np.uint8]:
     """The planes of a decoded frame one after the other, uint8 (bytes,), in the format's order."""
     made = np.empty(frame_bytes(format), np.uint8)
-    native = _as(frame, format)
-    for target, source in zip(planes_in(made, format), _planes(native, format), strict=True):
+    for target, source in zip(planes_in(made, format), native_planes(frame, format), strict=True):
         target[:] = source
     return made
+
+
+def native_planes(frame: SourceFrame, format: FrameFormat) -> list[NDArray[Any]]:
+    """Views (rows, samples) of the planes of a decoded frame, or of a copy in that format."""
+    return _planes(_as(frame, format), format)
 
 
 def unpacked(painted: NDArray[np.uint8], frame: SourceFrame, format: FrameFormat) -> SourceFrame:

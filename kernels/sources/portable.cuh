@@ -92,3 +92,11 @@ INLINE int clamp(int value, int low, int high) {
 INLINE float clamp(float value, float low, float high) { return fminf(fmaxf(value, low), high); }
 
 INLINE bool is_finite(float value) { return fabsf(value) <= 3.402823466e38f; }
+
+// Adding and taking away 1.5 * 2^23 rounds what is below 2^22 half to even.
+INLINE float rounded(float value) { return (value + 12582912.0f) - 12582912.0f; }
+
+// The level 0 to 255 of a value of the network's range, -1 to 1; NaN becomes 0.
+INLINE unsigned char level_of(float value) {
+    return static_cast<unsigned char>(rounded((clamp(value, -1.0f, 1.0f) + 1.0f) * 0.5f * 255.0f));
+}

@@ -17,6 +17,7 @@ KERNELS = HERE.parents[1] / "kernels" / "sources"
 #: Parameters of the kernels by the beginning of their names: p an address, i 32 bits, f the frame's
 #: format by value.
 PARAMETERS = {"warp": "ppppii", "crop": "pppfppi", "paste": "pppfpppii", "face": "ppi"}
+PARAMETERS |= {"shrink": "pppfpii"}
 DRIVER_FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden"]
 DRIVER_FLAGS += ["-static-libstdc++", "-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL"]
 DRIVER_FLAGS += ["-Wl,-soname,libcuda.so.1"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 CUDA = "engine/devices/cuda"
 TESTS = "tests/engine/devices/cuda"
 FRAMES = f"{TESTS}/test_frames.py"
+SHRINKING = f"{TESTS}/test_card_shrinking.py"
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,51 @@ MUTANTS = [
     ),
     Mutant(
         "results are cut off where the host rounds",
-        "kernels/sources/face_picture.cu",
-        "static_cast<unsigned char>(rounded((value + 1.0f) * 0.5f * 255.0f))",
-        "static_cast<unsigned char>((value + 1.0f) * 0.5f * 255.0f)",
+        "kernels/sources/portable.cuh",
+        "(rounded((clamp(value, -1.0f, 1.0f) + 1.0f) * 0.5f * 255.0f))",
+        "((clamp(value, -1.0f, 1.0f) + 1.0f) * 0.5f * 255.0f)",
         FRAMES,
         "those_of_the_cpu",
+    ),
+    # Small pictures.
+    Mutant(
+        "a small picture is read before it is made",
+        f"{CUDA}/shrinking.py",
+        "            self._done.sync()\n",
+        "",
+        SHRINKING,
+        "waited_for",
+    ),
+    Mutant(
+        "small pictures are made in whatever context is current",
+        f"{CUDA}/shrinking.py",
+        'with self._visit, one_line("a small picture failed on the card"):',
+        'with one_line("a small picture failed on the card"):',
+        SHRINKING,
+        "waited_for or two_cards",
+    ),
+    Mutant(
+        "the next small picture is written over the one before",
+        f"{CUDA}/shrinking.py",
+        "return np.array(self._picture)",
+        "return self._picture",
+        SHRINKING,
+        "own",
+    ),
+    Mutant(
+        "the memory of small pictures is not given back",
+        f"{CUDA}/shrinking.py",
+        "            self._memory.close()\n",
+        "",
+        SHRINKING,
+        "given_back",
+    ),
+    Mutant(
+        "a frame of other colours is converted by the first one's",
+        "engine/pipeline/small.py",
+        "if frame.colour != self._info.colour:",
+        "if False:",
+        SHRINKING,
+        "other_colours",
     ),
 ]

@@ -23,7 +23,7 @@ CUDA = "tests/engine/devices/cuda"
 FRAMES = [f"{CUDA}/test_frames.py", f"{CUDA}/test_card_restorer.py", f"{CUDA}/test_card_video.py"]
 FRAMES += [f"{CUDA}/test_card_pipeline.py", f"{CUDA}/test_card_bfloat16.py"]
 FRAMES += [f"{CUDA}/test_card_live.py", f"{CUDA}/test_card_times.py"]
-FRAMES += [f"{CUDA}/test_card_archive.py"]
+FRAMES += [f"{CUDA}/test_card_archive.py", f"{CUDA}/test_card_shrinking.py"]
 COMING = f"{CUDA}/test_coming_and_going.py"
 GUESTS = [f"{CUDA}/test_guests.py", f"{CUDA}/test_arrays.py"]
 

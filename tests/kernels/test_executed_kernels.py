@@ -29,7 +29,13 @@ from tests.long import LONG
 
 pytestmark = [needs_compiler, needs_nvrtc, pytest.mark.slow]
 
-FEW = ("crop_align_u8_f16", "paste_back_420_u8_f16", "paste_back_444_u8_f32", "warp_by_flow")
+FEW = (
+    "shrink_u8",
+    "crop_align_u8_f16",
+    "paste_back_420_u8_f16",
+    "paste_back_444_u8_f32",
+    "warp_by_flow",
+)
 FRONT_ENDS = ("sm_75", "sm_120")
 SITINGS = ("left", "topleft", "center", "top")
 DAMAGE = (np.nan, np.inf, -np.inf, 1e30, -3e38, 4e8, 1e-42, 88.0)
@@ -65,7 +71,7 @@ def placements(format: FrameFormat, size: int) -> Iterator[Any]:
 
 
 def check_format(kernels: Executed, name: str, width: int, height: int, seed: int) -> None:
-    """Crops and pastes of one format, padded and tight, in both types of faces by turns."""
+    """All kernels on one format, padded and tight, in both types of faces by turns."""
     dtype, size = (np.float32, np.float16)[seed % 2], (19, 1, 2, 33)[seed % 4]
     tight = FrameFormat(name, width, height, siting=SITINGS[seed % 4], full_range=seed % 3 == 0)
     padded = tuple(pitch + 5 + n for n, (_, pitch) in enumerate(tight.plane_shapes()))
@@ -75,6 +81,8 @@ def check_format(kernels: Executed, name: str, width: int, height: int, seed: in
     kernels.crop(planes, format, np.stack(places), size, dtype)
     for n, place in enumerate(places):
         kernels.paste(planes, format, place, *changed_face(size, dtype, n), dither=bool(n % 2))
+    for least in (1, 2, 3):
+        kernels.shrink(planes, format, -(-width // least), -(-height * 2 // (3 * least)))
 
 
 def warp_inputs(rows: int, columns: int, reach: float = 2.0, batch: int = 1) -> tuple[Any, ...]:
@@ -85,7 +93,7 @@ def warp_inputs(rows: int, columns: int, reach: float = 2.0, batch: int = 1) -> 
     return previous, flow * np.float32(reach), mask * np.float32(3)
 
 
-def test_crop_and_paste_of_nv12(few: Executed) -> None:
+def test_kernels_on_nv12(few: Executed) -> None:
     check_format(few, "nv12", 33, 18, seed=1)
     check_format(few, "nv12", 1, 7, seed=3)
 
@@ -97,6 +105,7 @@ def test_every_order_of_blocks_and_threads_gives_the_same(few: Executed) -> None
     given = changed_face(33, np.float16)
     few.paste(random_planes(format), format, places[1], *given, orders=True)
     few.warp(*warp_inputs(2, 5), orders=True)
+    few.shrink(random_planes(format), format, 29, 21, orders=True)
 
 
 def test_every_code_is_rounded_to_the_nearest_half(few: Executed) -> None:
@@ -122,6 +131,7 @@ def test_rows_beyond_two_gigabytes_are_found(few: Executed) -> None:
     format = FrameFormat("rgb24", 8, rows, pitches=(pitch,))
     unit = placement_of({"to_frame": [[1, 0, 0], [0, 1, rows - 16]]})[None]
     few.crop([plane], format, unit, 16, np.float16, copies=False)
+    few.shrink([plane], format, 4, 12, copies=False)
 
 
 @pytest.mark.parametrize("rows, columns", [(1, 1), (3, 5), (1, 33)])
@@ -178,6 +188,7 @@ def test_a_face_of_512_in_a_frame_of_1080_lines_loads_what_it_did(all_kernels: E
     given = face, (face / 2).astype(np.float16)
     crop = all_kernels.crop(planes, format, place[None], 512, np.float16, count=True)
     paste = all_kernels.paste(planes, format, place, *given, count=True)
-    print(crop, paste)
+    small = all_kernels.shrink(planes, format, 640, 360, count=True)
+    print(crop, paste, small)
     assert crop is not None and crop.loads < 198_000
     assert paste is not None and paste.loads < 352_000

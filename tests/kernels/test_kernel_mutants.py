@@ -33,7 +33,7 @@ MUTANTS: tuple[tuple[str, str, str, str, Callable[[Executed], None]], ...] = (
         "frame.cuh",
         "clamp(near + 1, 0, size - 1)",
         "clamp(near + 1, 0, size)",
-        quick.test_crop_and_paste_of_nv12,
+        quick.test_kernels_on_nv12,
     ),
     ("a barrier is gone", "warp_by_flow.cu", "    BARRIER();\n", "", warp),
     (
@@ -55,7 +55,21 @@ MUTANTS: tuple[tuple[str, str, str, str, Callable[[Executed], None]], ...] = (
         "paste_back.cuh",
         "        if (!is_finite(pair.restored[k * plane + pixel])) return change;\n",
         "",
-        quick.test_crop_and_paste_of_nv12,
+        quick.test_kernels_on_nv12,
+    ),
+    (
+        "the last sample that a small pixel stands for is left out",
+        "shrink.cuh",
+        "x <= along.last",
+        "x < along.last",
+        quick.test_kernels_on_nv12,
+    ),
+    (
+        "small pictures begin half a pixel late",
+        "shrink.cuh",
+        "* scale - 0.5f",
+        "* scale",
+        quick.test_kernels_on_nv12,
     ),
     (
         "shared memory where two threads meet",

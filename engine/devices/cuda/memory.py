@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keeprt.engine.devices.cuda.guest import one_line
+from keeprt.engine.devices.cuda.kept import KeptMemory
 from keeprt.engine.frame.arena import ALIGNMENT
 from keeprt.engine.frame.buffers import Array, BufferSpec
 from keeprt.engine.frame.layout import Layout
@@ -41,8 +39,6 @@ class CudaMemory:
         slots: int,
     ) -> None:
         """`state_shapes` are the float32 arrays of one face's state. Raises BackendError."""
-        from cuda.core import LegacyPinnedMemoryResource
-
         self._layout, self._specs, self._shapes = layout, specs, dict(state_shapes)
         self._starts: dict[str, int] = {}
         slot_bytes = 0
@@ -51,12 +47,10 @@ class CudaMemory:
             slot_bytes += -(-4 * math.prod(shape) // ALIGNMENT) * ALIGNMENT
         self._slot_bytes, self._slots = slot_bytes, slots
         self.size_bytes = layout.arena.size_bytes + slots * slot_bytes
-        with one_line(f"{self.size_bytes / 1e6:.0f} MB of GPU memory are not to be had"):
-            self._block = device.allocate(self.size_bytes, stream=stream)
+        self._kept, self._stream = KeptMemory(device, stream), stream
+        self._block = self._kept.take(self.size_bytes)
+        with one_line("the card's memory cannot be cleared"):
             self._block.fill(0, stream=stream)
-        self._device, self._stream = device, stream
-        self._pinned_memory = LegacyPinnedMemoryResource()
-        self._kept: list[Buffer] = []
         self._places: dict[tuple[str, int, int | None], list[Buffer]] = {}
         self._constants: dict[tuple[str, bytes], Buffer] = {}
 
@@ -97,9 +91,7 @@ class CudaMemory:
         """Gives all memory back, once everything on the card is done."""
         self._places.clear()
         self._constants.clear()
-        for buffer in (*self._kept, self._block):
-            buffer.close()
-        self._kept.clear()
+        self._kept.close()
 
     def buffer(self, span: Span) -> Buffer:
         """cuda-core's handle to bytes of the block; it frees nothing."""
@@ -109,18 +101,11 @@ class CudaMemory:
 
     def take(self, size_bytes: int) -> Buffer:
         """Further device memory, at start-up; it lives as long as this object."""
-        with one_line(f"{size_bytes / 1e6:.0f} MB of GPU memory are not to be had"):
-            self._kept.append(self._device.allocate(size_bytes, stream=self._stream))
-        return self._kept[-1]
+        return self._kept.take(size_bytes)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> tuple[Buffer, Array]:
         """Page-locked host memory, as cuda-core and as NumPy see it."""
-        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        with one_line(f"{size_bytes / 1e6:.0f} MB of page-locked memory are not to be had"):
-            buffer = self._pinned_memory.allocate(size_bytes)
-        self._kept.append(buffer)
-        memory = (ctypes.c_ubyte * size_bytes).from_address(int(buffer.handle))
-        return buffer, np.frombuffer(memory, dtype).reshape(shape)
+        return self._kept.pinned(shape, dtype)
 
     def pinned_part(self, pinned: tuple[Buffer, Array], rows: int) -> Buffer:
         """The first rows of page-locked memory."""

@@ -15,6 +15,7 @@ from keeprt.kernels.crop_align import crop_align
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.launch import Launch
 from keeprt.kernels.paste_back import paste_back
+from keeprt.kernels.shrink import shrink
 from keeprt.kernels.warp_by_flow import warp_by_flow
 from ptx.compile import compile_ptx
 from ptx.module import Counts, Held, Module
@@ -97,6 +98,26 @@ class Executed:
         counts = self._run(what, [*writes, *map(Held, given)], orders, count)
         for plane, expected in zip(held, twin, strict=True):
             np.testing.assert_array_equal(plane, expected)
+        return counts
+
+    def shrink(
+        self,
+        planes: Sequence[Array],
+        format: FrameFormat,
+        width: int,
+        height: int,
+        *,
+        orders: bool = False,
+        count: bool = False,
+        copies: bool = True,
+    ) -> Counts | None:
+        expected = shrink(planes, format, width, height)
+        held = [tight(plane) if copies else plane for plane in planes]
+        out = tight(np.full(expected.shape, 77, np.uint8))
+        what = launch.shrink(tuple(map(address, held)), format, address(out), width, height)
+        reads = [Held(p, slack_bytes=s) for p, s in zip(held, slack(format), strict=True)]
+        counts = self._run(what, [*reads, Held(out, writable=True)], orders, count)
+        np.testing.assert_array_equal(out, expected)
         return counts
 
     def warp(
