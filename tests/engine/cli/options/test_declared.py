@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,19 @@ def test_every_option_is_declared_for_its_command(name: str) -> None:
 def test_the_page_is_made_from_the_declarations() -> None:
     made = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
     assert made == page(), "python -m keeprt.engine.cli.options.page > docs/options.md"
+
+
+@pytest.mark.parametrize("first", ["cli.export", "cli.options.results", "cli.verify"])
+def test_the_order_is_the_same_whatever_is_loaded_first(first: str) -> None:
+    """Seen: where another command was loaded before, `--json` was refused before OUT was."""
+    code = (
+        f"import keeprt.engine.{first}\n"
+        "from keeprt.engine.cli.app import app\n"
+        "from keeprt.engine.cli.options.page import page\n"
+        "print(page(), end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode() == page()
 
 
 @pytest.mark.parametrize(
