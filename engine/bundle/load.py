@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from keeprt.engine.bundle.specs import DTYPES, FREE_AXES, SubgraphSpec, TensorSpec
 from keeprt.engine.bundle.wiring import check_wiring
-from keeprt.engine.errors import BundleError
+from keeprt.engine.errors import BackendError, BundleError
 
 FORMAT = "keeprt-bundle"
 FORMAT_VERSION = 1
@@ -56,6 +56,11 @@ class Bundle:
         return self.manifest.subgraphs
 
     @property
+    def precision(self) -> str:
+        """What the graphs compute in."""
+        return self.manifest.precision
+
+    @property
     def has_kalman(self) -> bool:
         """False for a network without the Kalman filter: every latent is the observed one."""
         return "gain_net" in self.subgraphs
@@ -74,6 +79,17 @@ class Bundle:
     def file(self, name: str) -> Path:
         """Path of a subgraph's ONNX file."""
         return self.path / self.subgraphs[name].file
+
+    def graph(self, name: str) -> bytes:
+        """A subgraph's file. Raises BackendError where it changed since it was checked."""
+        file = self.file(name)
+        try:
+            graph = file.read_bytes()
+        except OSError as error:
+            raise BackendError(f"cannot read {file}: {error.strerror}") from None
+        if hashlib.sha256(graph).hexdigest() != self.subgraphs[name].sha256:
+            raise BackendError(f"{file} changed since the bundle was checked; export again")
+        return graph
 
     @property
     def findable_weights(self) -> str:

@@ -20,7 +20,7 @@ from keeprt.engine.bundle.load import Bundle, file_sha256
 from keeprt.engine.bundle.specs import TensorSpec
 from keeprt.engine.devices.cpu.device import Backend
 from keeprt.engine.libraries.tensorrt.build_all import BuildRequest, Made, build_plans
-from keeprt.engine.libraries.tensorrt.plan_store import Profile
+from keeprt.engine.libraries.tensorrt.graphs import GraphProfile
 from keeprt.engine.libraries.tensorrt.run import TensorRtBackend
 from keeprt.export.precision.cost import axis_size
 
@@ -89,7 +89,7 @@ class PlanOpener:
     """
 
     flavour: str
-    profile: Profile
+    profile: GraphProfile
     device: int = 0
     targets: tuple[str, ...] = ()
 

@@ -21,7 +21,7 @@ from keeprt.engine.libraries.tensorrt.flavours import (
     set_targets,
     use_timing_cache,
 )
-from keeprt.engine.libraries.tensorrt.plan_store import Profile
+from keeprt.engine.libraries.tensorrt.graphs import GraphProfile
 
 ACTIVATION = re.compile(r"Total Activation Memory: (\d+) bytes")
 WEIGHTS = re.compile(r"Total Weights Memory: (\d+) bytes")
@@ -56,7 +56,7 @@ class Job:
     graph: bytes
     precision: str
     targets: tuple[str, ...]
-    profile: Profile
+    profile: GraphProfile
     timing_cache: Path
 
 

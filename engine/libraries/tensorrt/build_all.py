@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import BackendError
 from keeprt.engine.libraries.tensorrt.build import Job, OnStep, build_plan
 from keeprt.engine.libraries.tensorrt.flavours import (
@@ -18,6 +17,7 @@ from keeprt.engine.libraries.tensorrt.flavours import (
     load_flavour,
     resolve_targets,
 )
+from keeprt.engine.libraries.tensorrt.graphs import GraphProfile, Graphs
 from keeprt.engine.libraries.tensorrt.plan_lock import plans_locked
 from keeprt.engine.libraries.tensorrt.plan_store import (
     PlanKey,
@@ -43,7 +43,7 @@ class BuildRequest:
 
     flavour: str = "rtx"
     targets: tuple[str, ...] = ()
-    profile: Profile = field(default_factory=Profile)
+    profile: GraphProfile = field(default_factory=Profile)
     portable: bool = False
 
     def command(self, bundle: Path) -> str:
@@ -77,12 +77,12 @@ class Listener:
 
 
 def build_plans(
-    bundle: Bundle,
+    graphs: Graphs,
     request: BuildRequest,
     folder: Path | None = None,
     listener: Listener | None = None,
 ) -> list[Made]:
-    """Makes the plan of every subgraph for every target, or finds it made already.
+    """Makes the plan of every graph for every target, or finds it made already.
 
     Raises UsageError for a flavour or target that there is none of, BackendError where the
     library, a GPU or disk space is missing, or the builder refuses a graph.
@@ -92,13 +92,13 @@ def build_plans(
     targets = resolve_targets(flavour, request.targets)
     trt = load_flavour(flavour)
     groups = [targets] if request.portable else [(target,) for target in targets]
-    folder = folder or plans_folder(bundle)
+    folder = folder or plans_folder(graphs)
     made = []
     with plans_locked(folder, listener.notify):
-        for name in bundle.subgraphs:
+        for name in graphs.subgraphs:
             for group in groups:
                 key = plan_key(
-                    bundle,
+                    graphs,
                     name,
                     flavour=flavour.name,
                     version=trt.__version__,
@@ -106,7 +106,7 @@ def build_plans(
                     profile=request.profile,
                 )
                 listener.on_plan(key)
-                plan = _find_or_make(trt, flavour, bundle, key, group, request, folder, listener)
+                plan = _find_or_make(trt, flavour, graphs, key, group, request, folder, listener)
                 listener.on_made(plan)
                 made.append(plan)
     return made
@@ -115,7 +115,7 @@ def build_plans(
 def _find_or_make(
     trt: Any,
     flavour: Flavour,
-    bundle: Bundle,
+    graphs: Graphs,
     key: PlanKey,
     targets: tuple[str, ...],
     request: BuildRequest,
@@ -128,12 +128,12 @@ def _find_or_make(
             return Made(file, check_plan(file, key), cached=True)
         except BackendError as error:
             listener.notify(f"{error}: building it again")
-    spec = bundle.subgraphs[key.subgraph]
+    spec = graphs.subgraphs[key.subgraph]
     _check_space(folder, spec.size_bytes)
     job = Job(
         name=key.subgraph,
         spec=spec,
-        graph=_read_graph(bundle, key),
+        graph=graphs.graph(key.subgraph),
         precision=key.precision,
         targets=targets,
         profile=request.profile,
@@ -161,18 +161,6 @@ def _keep_timings(file: Path, timings: Any, listener: Listener) -> None:
         write_atomically(file, timings)
     except OSError as error:
         listener.notify(f"cannot keep the builder's timings in {file}: {error.strerror}")
-
-
-def _read_graph(bundle: Bundle, key: PlanKey) -> bytes:
-    """The graph's bytes, which must still be those that the plan will be named after."""
-    file = bundle.file(key.subgraph)
-    try:
-        graph = file.read_bytes()
-    except OSError as error:
-        raise BackendError(f"cannot read {file}: {error.strerror}") from None
-    if hashlib.sha256(graph).hexdigest() != key.onnx_sha256:
-        raise BackendError(f"{file} changed since the bundle was checked; export again")
-    return graph
 
 
 def _check_space(folder: Path, graph_bytes: int) -> None:

@@ -8,24 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from keeprt.engine.bundle.load import Bundle
+from keeprt.engine.libraries.tensorrt.graphs import GraphProfile, Graphs, Sizes
 from keeprt.engine.libraries.tensorrt.plan_store import PlanKey, Profile, plan_key
-
-Sizes = tuple[int, int, int]
 
 
 def plan_keys(
-    bundle: Bundle,
+    graphs: Graphs,
     subgraph: str,
     flavour: str,
     version: str,
     target: str,
-    profile: Profile,
+    profile: GraphProfile,
     folder: Path,
 ) -> list[PlanKey]:
     """The plans of a subgraph that would do: for this card alone, then those for it among others
     that are in the folder."""
     alone = plan_key(
-        bundle, subgraph, flavour=flavour, version=version, targets=(target,), profile=profile
+        graphs, subgraph, flavour=flavour, version=version, targets=(target,), profile=profile
     )
     before, after = alone.file_name.split(f".{target}.", 1)
     name = re.compile(rf"{re.escape(before)}\.((?:sm\d+\+)+sm\d+)\.{re.escape(after)}")

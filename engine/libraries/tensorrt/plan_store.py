@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from keeprt.engine.bundle.load import Bundle, file_sha256
-from keeprt.engine.bundle.specs import SubgraphSpec
+from keeprt.engine.bundle.load import file_sha256
 from keeprt.engine.errors import BackendError, UsageError
+from keeprt.engine.libraries.tensorrt.graphs import GraphProfile, Graphs, Sizes, own_axes
 
 FORMAT = "keeprt-plan"
 FORMAT_VERSION = 1
@@ -23,11 +23,11 @@ BUILD_OPTIONS = {"rtx": "tf32off-userallocation", "tensorrt": "tf32off"}
 
 @dataclass(frozen=True)
 class Profile:
-    """Smallest, usual and largest size of each free axis; plans are fastest at the usual one."""
+    """Sizes of the free axes of a bundle's graphs."""
 
-    faces: tuple[int, int, int] = (1, 1, 1)
-    frames: tuple[int, int, int] = (2, 8, 8)
-    selected: tuple[int, int, int] = (1, 1, 1)
+    faces: Sizes = (1, 1, 1)
+    frames: Sizes = (2, 8, 8)
+    selected: Sizes = (1, 1, 1)
 
     def __post_init__(self) -> None:
         for axis, (low, usual, high) in self.axes().items():
@@ -38,14 +38,9 @@ class Profile:
         if self.frames[0] < 2:
             raise UsageError("--frames: a gain's window has at least 2 frames")
 
-    def axes(self) -> dict[str, tuple[int, int, int]]:
+    def axes(self) -> dict[str, Sizes]:
         """Sizes by the manifest's words for the axes."""
         return {"faces": self.faces, "frames": self.frames, "selected": self.selected}
-
-    def of(self, spec: SubgraphSpec) -> dict[str, tuple[int, int, int]]:
-        """The part of the profile that a subgraph has axes for."""
-        used = {axis for tensor in spec.inputs for axis in tensor.shape if isinstance(axis, str)}
-        return {axis: sizes for axis, sizes in self.axes().items() if axis in used}
 
 
 @dataclass(frozen=True)
@@ -71,20 +66,20 @@ class PlanKey:
 
 
 def plan_key(
-    bundle: Bundle,
+    graphs: Graphs,
     subgraph: str,
     *,
     flavour: str,
     version: str,
     targets: tuple[str, ...],
-    profile: Profile,
+    profile: GraphProfile,
 ) -> PlanKey:
     """The key of a subgraph's plan."""
-    spec = bundle.subgraphs[subgraph]
-    sizes = (f"{axis}{'-'.join(map(str, size))}" for axis, size in profile.of(spec).items())
+    spec = graphs.subgraphs[subgraph]
+    sizes = (f"{axis}{'-'.join(map(str, size))}" for axis, size in own_axes(profile, spec).items())
     return PlanKey(
         subgraph=subgraph,
-        precision=bundle.manifest.precision,
+        precision=graphs.precision,
         flavour=flavour,
         version=version,
         target="+".join(targets),
@@ -118,9 +113,9 @@ class PlanNote:
         return json.dumps(content, indent=2) + "\n"
 
 
-def plans_folder(bundle: Bundle) -> Path:
+def plans_folder(graphs: Graphs) -> Path:
     """Where a bundle's plans live unless told otherwise."""
-    return bundle.path / FOLDER
+    return graphs.path / FOLDER
 
 
 def write_plan(folder: Path, note: PlanNote, plan: Any) -> Path:

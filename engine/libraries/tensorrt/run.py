@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keeprt.engine.bundle.load import Bundle
-from keeprt.engine.bundle.specs import DTYPE_BYTES, SubgraphSpec
+from keeprt.engine.bundle.specs import DTYPE_BYTES
 from keeprt.engine.devices.cuda.driver import Card, require_card
-from keeprt.engine.errors import BackendError, UsageError
+from keeprt.engine.errors import BackendError
 from keeprt.engine.libraries.tensorrt.build_all import BuildRequest
 from keeprt.engine.libraries.tensorrt.calls import CudaCalls, Scratch
 from keeprt.engine.libraries.tensorrt.choice import fitting_profile, plan_keys
@@ -25,6 +24,7 @@ from keeprt.engine.libraries.tensorrt.flavours import (
     flavour_named,
     load_flavour,
 )
+from keeprt.engine.libraries.tensorrt.graphs import GraphProfile, Graphs, check_sizes
 from keeprt.engine.libraries.tensorrt.layer_profile import (
     LayerProfile,
     layer_information,
@@ -32,8 +32,8 @@ from keeprt.engine.libraries.tensorrt.layer_profile import (
     profile_records,
 )
 from keeprt.engine.libraries.tensorrt.plan_store import Profile, find_plan, plans_folder
+from keeprt.engine.libraries.tensorrt.staging import Arrays, Staging
 
-Arrays = Mapping[str, NDArray[Any]]
 PROFILE_WARM_UP = 10  # runs that are not counted
 
 
@@ -42,14 +42,16 @@ class TensorRtBackend:
 
     def __init__(
         self,
-        bundle: Bundle,
+        graphs: Graphs,
         flavour: str = "rtx",
-        profile: Profile | None = None,
+        profile: GraphProfile | None = None,
         *,
         folder: Path | None = None,
         device: int = 0,
+        remake: str = "",
     ) -> None:
-        """Loads the plans that `keeprt build` made for this card, this bundle and these sizes.
+        """Loads the plans that `keeprt build` made for this card, these graphs and these sizes;
+        `remake` is the command that does, where it is not that of a bundle.
 
         Raises UsageError for an unknown flavour, BackendError where the driver, the library or a
         fitting plan is missing; the message says what there is instead and how to make it.
@@ -57,24 +59,24 @@ class TensorRtBackend:
         kind = flavour_named(flavour)
         card = require_card(device)
         self._trt = trt = load_flavour(kind)
-        self.profile = profile or Profile()
-        self._specs = bundle.subgraphs
+        self.profile: GraphProfile = profile or Profile()
+        self._specs = graphs.subgraphs
         self._engines: dict[str, Any] = {}
         self._makers: dict[str, ContextMaker] = {}
         self._contexts: dict[str, Any] = {}
         self._caches: dict[str, Path] = {}
-        self._staging: dict[str, dict[str, int]] = {}
-        folder = folder or plans_folder(bundle)
+        folder = folder or plans_folder(graphs)
+        files = {n: self._find(graphs, n, kind, card, folder, remake) for n in graphs.subgraphs}
         self._cuda = CudaCalls(device)
         with self._cuda:
             self.stream = self._cuda.new_stream()
             everything = Scratch(self._cuda)
-            self._scratch = dict.fromkeys(bundle.subgraphs, everything)
+            self._scratch = dict.fromkeys(graphs.subgraphs, everything)
             self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-            for name in bundle.subgraphs:
-                file = self._find(bundle, name, kind, trt.__version__, card, folder)
+            for name, file in files.items():
                 self._caches[name] = file.with_name(f"{file.name}.{card.target}.cache")
                 self._load(trt, file, name)
+        self._staging = Staging(self._cuda, self.stream, self._specs, self.profile, self.enqueue)
 
     @classmethod
     def for_frames(
@@ -125,7 +127,7 @@ class TensorRtBackend:
         before the first runs: bind the largest sizes first. `profiler` is TensorRT's, told of each
         layer's time.
         """
-        self._check_sizes(subgraph, axes)
+        check_sizes(subgraph, self._specs[subgraph], self.profile, axes)
         context, scratch = self._new_context(subgraph), self._scratch[subgraph]
         if profiler is not None:
             context.profiler = profiler
@@ -155,7 +157,7 @@ class TensorRtBackend:
         `addresses` are device pointers by tensor, `axes` the sizes of the free axes. Raises
         UsageError for sizes outside the profile, BackendError where TensorRT refuses the run.
         """
-        self._check_sizes(subgraph, axes)
+        check_sizes(subgraph, self._specs[subgraph], self.profile, axes)
         if subgraph not in self._contexts:
             self._contexts[subgraph] = self._new_context(subgraph)
         context = self._contexts[subgraph]
@@ -182,17 +184,7 @@ class TensorRtBackend:
 
     def run(self, subgraph: str, inputs: Arrays, outputs: Arrays) -> None:
         """Runs one subgraph on arrays in host memory, through the backend's own device memory."""
-        spec = self._specs[subgraph]
-        with self._cuda:
-            if subgraph not in self._staging:
-                self._staging[subgraph] = self._allocate(spec)
-            staging = self._staging[subgraph]
-            for name, array in inputs.items():
-                self._cuda.to_device(staging[name], array, self.stream)
-            self.enqueue(subgraph, staging, _axes(spec, inputs, outputs), self.stream)
-            for name, array in outputs.items():
-                self._cuda.to_host(array, staging[name], self.stream)
-            self._cuda.wait(self.stream)
+        self._staging.run(subgraph, inputs, outputs)
 
     def layers(self, subgraph: str) -> dict[str, Any]:
         """What the library says of a plan's layers. Raises BackendError where it tells nothing."""
@@ -204,7 +196,7 @@ class TensorRtBackend:
         layers = self.layers(subgraph)
         spec, recorder = self._specs[subgraph], layer_recorder(self._trt)
         with self._cuda:
-            addresses = self._allocate(spec)
+            addresses = self._staging.allocate(spec)
             for tensor in spec.inputs:
                 zeros = np.zeros(
                     math.prod(tensor.sized(**axes)) * DTYPE_BYTES[tensor.dtype], np.uint8
@@ -220,12 +212,13 @@ class TensorRtBackend:
         return LayerProfile(layers, profile_records(recorder.ms))
 
     def _find(
-        self, bundle: Bundle, name: str, flavour: Flavour, version: str, card: Card, folder: Path
+        self, graphs: Graphs, name: str, flavour: Flavour, card: Card, folder: Path, remake: str
     ) -> Path:
-        request = BuildRequest(flavour.name, (card.target,), self.profile)
-        keys = plan_keys(bundle, name, flavour.name, version, card.target, self.profile, folder)
+        version, target = self._trt.__version__, card.target
+        keys = plan_keys(graphs, name, flavour.name, version, target, self.profile, folder)
         there = (key for key in keys if (folder / key.file_name).is_file())
-        return find_plan(folder, next(there, keys[0]), request.command(bundle.path))[0]
+        request = BuildRequest(flavour.name, (target,), self.profile)
+        return find_plan(folder, next(there, keys[0]), remake or request.command(graphs.path))[0]
 
     def _load(self, trt: Any, file: Path, name: str) -> None:
         engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
@@ -253,31 +246,3 @@ class TensorRtBackend:
         if hasattr(context, "update_device_memory_size_for_shapes"):
             return max(int(context.update_device_memory_size_for_shapes()), 1)
         return max(int(self._engines[name].device_memory_size_v2), 1)
-
-    def _allocate(self, spec: SubgraphSpec) -> dict[str, int]:
-        largest = {axis: sizes[2] for axis, sizes in self.profile.axes().items()}
-        return {
-            tensor.name: self._cuda.allocate(
-                math.prod(tensor.sized(**largest)) * DTYPE_BYTES[tensor.dtype]
-            )
-            for tensor in (*spec.inputs, *spec.outputs)
-        }
-
-    def _check_sizes(self, subgraph: str, axes: Mapping[str, int]) -> None:
-        for axis, (low, _, high) in self.profile.of(self._specs[subgraph]).items():
-            if not low <= axes[axis] <= high:
-                raise UsageError(
-                    f"{subgraph} was built for {low} to {high} {axis}, not {axes[axis]}; build "
-                    f"with a larger --{axis}"
-                )
-
-
-def _axes(spec: SubgraphSpec, inputs: Arrays, outputs: Arrays) -> dict[str, int]:
-    """Sizes of the free axes, read off the arrays."""
-    arrays = {**inputs, **outputs}
-    return {
-        axis: size
-        for tensor in (*spec.inputs, *spec.outputs)
-        for axis, size in zip(tensor.shape, arrays[tensor.name].shape, strict=True)
-        if isinstance(axis, str)
-    }

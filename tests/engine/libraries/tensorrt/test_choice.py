@@ -34,6 +34,18 @@ def test_the_smallest_plans_that_hold_the_frames_are_taken(bundle: Bundle, tmp_p
     assert fitting_profile(bundle, *OF, tmp_path, faces=1, window=8) == Profile()
 
 
+def test_the_names_of_plans_that_users_have_stay(bundle: Bundle, tmp_path: Path) -> None:
+    names = {
+        name: plan_keys(bundle, name, *OF, Profile(faces=(1, 1, 4)), tmp_path)[0].file_name
+        for name in ("gain_net", "decoder")
+    }
+    assert names == {
+        "gain_net": "gain_net.float32.rtx-1.7.1.116.sm89.faces1-1-4.frames2-8-8.selected1-1-1."
+        "tf32off-userallocation..plan",
+        "decoder": "decoder.float32.rtx-1.7.1.116.sm89.faces1-1-4.tf32off-userallocation..plan",
+    }
+
+
 @pytest.mark.parametrize("what", ["lacking", "version", "card"])
 def test_where_none_fit_what_to_build_is_said(bundle: Bundle, tmp_path: Path, what: str) -> None:
     of = {"version": ("rtx", "1.8.0.1", "sm89"), "card": ("rtx", "1.7.1.116", "sm86")}

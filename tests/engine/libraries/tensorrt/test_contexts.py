@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock, Mock
 
+import numpy as np
 import pytest
 
 from keeprt.engine import load_bundle
@@ -128,6 +129,17 @@ def test_what_tensorrt_refuses_is_told(stage: Stage, backend: TensorRtBackend) -
         stage.engine.create_execution_context.side_effect = lambda config, made=context: made
         with pytest.raises(BackendError, match=f"refuses.*{said}.* of hq_encoder.warped"):
             backend.bind("hq_encoder", addresses(backend, "hq_encoder", 0), {"faces": 1})
+
+
+def test_sizes_beyond_the_profile_are_refused_before_anything_is_copied(
+    stage: Stage, backend: TensorRtBackend
+) -> None:
+    """The device memory to copy to is as large as the profile's largest sizes."""
+    faces, latents = np.zeros((3, 3, 128, 128), np.float32), np.zeros((3, 64, 4, 4), np.float32)
+    with pytest.raises(UsageError, match="built for 1 to 2 faces, not 3; build with a larger --f"):
+        backend.run("hq_encoder", {"warped": faces}, {"predicted": latents})
+    cuda: Any = backend._cuda
+    cuda.to_device.assert_not_called()
 
 
 def test_a_stream_s_scratch_is_one_block_of_the_largest_size(
