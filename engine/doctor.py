@@ -143,7 +143,7 @@ def _detector() -> Finding:
     except KeeprtError as error:
         found, _, remedy = str(error).partition(": ")
         return Finding("face detector", "missing", found, remedy)
-    return Finding("face detector", "ok", "CenterFace, on the CPU or by the CUDA provider")
+    return Finding("face detector", "ok", "CenterFace, on the CPU, by a plan or the CUDA provider")
 
 
 def _module(subject: str, module: str, extra: str, purpose: str) -> Finding:

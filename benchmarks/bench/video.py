@@ -22,7 +22,7 @@ from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.errors import FaceError
 from keeprt.engine.media import open_source
 from keeprt.engine.pipeline import RestoreOptions, restore_video
-from keeprt.engine.pipeline.loading import card_format, card_of, load_for
+from keeprt.engine.pipeline.loading import card_format, card_of, load_for, plans_of
 from keeprt.engine.pipeline.options import DEFAULT_BATCH
 
 OVERLAPPING = "overlapping"
@@ -94,7 +94,7 @@ def bench_video(options: VideoOptions, say: Callable[[str], None]) -> VideoResul
     }
     with open_source(options.file) as source:
         info = source.info
-    asked = RestoreOptions(card=card_of(how))
+    asked = RestoreOptions(card=card_of(how), plans=plans_of(options.bundle, how))
     format = card_format(info, asked, how)
     watch = LoadWatch()
     watch.start()

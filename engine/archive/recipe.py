@@ -22,6 +22,7 @@ from keeprt.engine.pipeline.loading import (
     card_format,
     card_of,
     load_for,
+    plans_of,
     reason_on_host,
     warn_once,
 )
@@ -32,10 +33,10 @@ from keeprt.kernels.frame import FrameFormat
 # Options of a run, not of a file.
 NOT_FOR_A_FILE = (
     *("encoding", "threads", "cpu_threads", "detector", "landmarks", "overwrite", "save_crops"),
-    "card",
+    *("card", "plans"),
 )
 # How an output is made, which does not change what it is.
-NO_MATTER = ("threads", "cpu_threads", "overwrite", "device", "card", "eager")
+NO_MATTER = ("threads", "cpu_threads", "overwrite", "device", "card", "plans", "eager")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -61,7 +62,8 @@ class Recipe:
     def restore_options(self) -> RestoreOptions:
         """The options as the pipeline takes them. Raises UsageError."""
         options = bounded(restore_options(self.options), self.threads)
-        return dataclasses.replace(options, card=card_of(self.load))
+        plans = plans_of(self.bundle, self.load)
+        return dataclasses.replace(options, card=card_of(self.load), plans=plans)
 
 
 def recipe_hash(bundle: str | None, load: Mapping[str, Any], options: RestoreOptions) -> str:

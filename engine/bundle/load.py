@@ -106,15 +106,20 @@ class Bundle:
         return self.manifest.weights_source.startswith("synthetic:")
 
 
+def bundle_folder(path: str | Path) -> Path:
+    """Where the bundle of that name lies; see `load_bundle`."""
+    folder = Path(path)
+    is_ours = str(path) == DEMO and not (folder / MANIFEST).is_file()
+    return DEMO_FOLDER if is_ours else folder
+
+
 def load_bundle(path: str | Path) -> Bundle:
     """Reads a bundle and checks all of it: manifest, files, sizes, hashes, wiring.
 
     `path` "demo" is the bundle that comes along, unless a bundle lies in a folder of that name.
     Raises BundleError naming the file that is missing, truncated, edited, too new or outside.
     """
-    folder = Path(path)
-    if str(path) == DEMO and not (folder / MANIFEST).is_file():
-        folder = DEMO_FOLDER
+    folder = bundle_folder(path)
     file = folder / MANIFEST
     try:
         text = file.read_text(encoding="utf-8")

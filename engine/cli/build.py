@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -17,6 +17,7 @@ from keeprt.engine.cli.terminal.console import note, output
 from keeprt.engine.cli.terminal.progress import steps
 from keeprt.engine.errors import UsageError
 from keeprt.engine.libraries.tensorrt.build_all import BuildRequest, Listener, Made, build_plans
+from keeprt.engine.libraries.tensorrt.detector import SIZES, detector_of
 from keeprt.engine.libraries.tensorrt.plan_store import PlanKey, Profile
 from keeprt.engine.summaries import write_summary
 
@@ -29,17 +30,20 @@ def build(
     frames: m.ProfileFrames = "2,8,8",
     selected: m.Selected = "1,1,1",
     portable: m.Portable = False,
+    detector: m.PlannedDetector = None,
     out: r.PlanFolder = None,
     overwrite: r.Overwrite = False,
     json: r.Json = None,
 ) -> None:
     """Build TensorRT plans for every subgraph, or find them built.
 
-    Needs no GPU for flavor 'rtx'. Plans are added to their folder.
+    The face detector has one too, beside them. Needs no GPU for flavor 'rtx'. Plans are added to
+    their folder.
 
     Example: keeprt build bundle --flavor rtx --target sm86,sm89,sm120 --faces 1,1,4
     """
     checked = load_bundle(bundle)
+    finder = detector_of(detector, checked.path)
     request = BuildRequest(
         flavour=flavor,
         targets=tuple(name.strip() for name in target.split(",") if name.strip()),
@@ -58,6 +62,7 @@ def build(
         )
     with _listener() as listener:
         made = build_plans(checked, request, out, listener)
+        made += build_plans(finder, replace(request, profile=SIZES), out, listener)
     output.print(plans_table(checked, made))
     if json is not None:
         plans = [{"cached": plan.cached, **asdict(plan.note)} for plan in made]
@@ -84,10 +89,6 @@ def plans_table(bundle: Bundle, made: list[Made]) -> Table:
     )
     for plan in made:
         note = plan.note
-        work = bundle.subgraphs[note.key.subgraph].gflop
-        gflop = f"{sum(work.values()):.1f}"
-        if 0 < work.get("float32", 0) < sum(work.values()):
-            gflop += f" ({work['float32'] / sum(work.values()):.1%} float32)"
         table.add_row(
             note.key.subgraph,
             note.key.target,
@@ -96,9 +97,19 @@ def plans_table(bundle: Bundle, made: list[Made]) -> Table:
             f"{note.weights_bytes / 1e6:.1f}",
             f"{note.activation_bytes / 1e6:.1f}",
             str(note.casts),
-            gflop,
+            _gflop(bundle, note.key.subgraph),
         )
     return table
+
+
+def _gflop(bundle: Bundle, name: str) -> str:
+    """The work of a subgraph and its share in float32; a detector's depends on the picture."""
+    if name not in bundle.subgraphs:
+        return ""
+    work = bundle.subgraphs[name].gflop
+    total = sum(work.values())
+    mixed = 0 < work.get("float32", 0) < total
+    return f"{total:.1f}" + (f" ({work['float32'] / total:.1%} float32)" if mixed else "")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from keeprt.engine.bundle.load import Bundle
 from keeprt.engine.errors import BackendError
+from keeprt.engine.libraries.tensorrt.detector import DETECTOR, detector_of
 from keeprt.engine.libraries.tensorrt.plan_store import PlanNote, plans_folder, read_note
 
 
@@ -42,14 +43,21 @@ def _is_current(bundle: Bundle, note: PlanNote) -> bool:
     return spec is not None and spec.sha256 == note.key.onnx_sha256
 
 
+def _state(bundle: Bundle, note: PlanNote) -> str:
+    """Of which file a plan is, where it is not the one that is there now."""
+    if note.key.subgraph == DETECTOR:
+        ours = detector_of(None, bundle.path).spec.sha256
+        return "" if note.key.onnx_sha256 == ours else " (of another file)"
+    return "" if _is_current(bundle, note) else " (of an older bundle)"
+
+
 def _sizes(bundle: Bundle, notes: list[PlanNote], damaged: list[str]) -> Table:
     columns = ("plan", "built by", "target", "sizes", "plan MB", "weights MB", "activations MB")
     table = Table(*columns, "seconds", title="plans", title_justify="left")
     for note in notes:
         key = note.key
-        state = "" if _is_current(bundle, note) else " (of an older bundle)"
         table.add_row(
-            key.subgraph + state,
+            key.subgraph + _state(bundle, note),
             f"{key.flavour} {key.version}",
             key.target,
             key.profile,

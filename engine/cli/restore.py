@@ -26,7 +26,7 @@ from keeprt.engine.opening import on_a_card
 from keeprt.engine.pipeline import Encoding, RestoreOptions, Summary, restore_video
 from keeprt.engine.pipeline.aligned_clip import restore_aligned
 from keeprt.engine.pipeline.given import try_given_networks
-from keeprt.engine.pipeline.loading import card_of, reason_on_host
+from keeprt.engine.pipeline.loading import card_of, plans_of, reason_on_host
 from keeprt.engine.pipeline.looking import open_detector
 from keeprt.engine.pipeline.video import open_input, open_output
 from keeprt.engine.restorer import DEFAULT_CHUNK, DEFAULT_WINDOW, Restorer
@@ -110,6 +110,7 @@ def restore(
         lookahead=lookahead,
         detector=detector,
         card=None if bypass else card_of(how),
+        plans=None if bypass else plans_of(bundle, how),
         landmarks=landmarks,
         identity=identity,
         interlaced=interlaced,

@@ -11,8 +11,9 @@ from keeprt.engine.bundle.load import load_bundle
 from keeprt.engine.cli.options import network as n
 from keeprt.engine.cli.options import results as r
 from keeprt.engine.cli.terminal.console import console, output
+from keeprt.engine.libraries.tensorrt.flavours import FLAVOURS
 from keeprt.engine.opening import Library, open_library
-from keeprt.engine.selftest.checks import Check, machine_checks, require_card
+from keeprt.engine.selftest.checks import Check, machine_checks, plan_check, require_card
 from keeprt.engine.selftest.frames import LONG, WINDOW, card_checks, host_checks
 from keeprt.engine.selftest.report import as_page, as_result
 from keeprt.engine.summaries import write_summary, write_text
@@ -68,3 +69,5 @@ def _checks(path: Path | None, backend: str, device: int, frames: int) -> Iterat
         )
 
     yield from card_checks(bundle, library, device, frames)
+    if backend in FLAVOURS:
+        yield plan_check(path, backend, device)

@@ -23,8 +23,8 @@ from keeprt.kernels.installing import install_onnxruntime
 
 MODEL = Path(__file__).parent / "data" / "centerface.onnx"
 MODEL_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
-_STRIDE = 4  # heat maps are a quarter of the input's size
-_MULTIPLE = 32
+STRIDE = 4  # heat maps are a quarter of the input's size
+MULTIPLE = 32  # both sides of its input, in pixels
 _OUTPUT_CHANNELS = (1, 2, 2, 10)  # heat map, log of height and width, offset y x, landmarks y x
 
 Float32 = npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ class CenterFace:
         """
         self._options = options or CenterFaceOptions()
         on_cpu = partial(_session_on_cpu, threads=self._options.threads)
-        self._session, self._ports = _open(model or MODEL, _read_model(model), opener or on_cpu)
+        self._session, self._ports = _open(model, opener or on_cpu)
 
     def detect(self, rgb: Rgb) -> list[Detection]:
         """Faces of an RGB picture, uint8 (H, W, 3), best score first."""
@@ -100,8 +100,8 @@ def decode(
     for row, column in zip(rows, columns, strict=True):
         # All maps hold y before x. The maps count pixel edges, we count pixel centres: hence - 1/2.
         cell = np.array([column, row], np.float64)
-        centre = (cell + offset[0, ::-1, row, column] + 0.5) * _STRIDE - 0.5
-        sides = np.exp(size[0, ::-1, row, column].astype(np.float64)) * _STRIDE
+        centre = (cell + offset[0, ::-1, row, column] + 0.5) * STRIDE - 0.5
+        sides = np.exp(size[0, ::-1, row, column].astype(np.float64)) * STRIDE
         corner = centre - sides / 2
         points = landmarks[0, :, row, column].reshape(5, 2)[:, ::-1] * sides + corner
         score = float(heat[0, 0, row, column])
@@ -116,10 +116,20 @@ def _fit(rgb: Rgb, max_side: int) -> tuple[Float32, float]:
     if factor > 1.0:
         size = (max(1, round(width / factor)), max(1, round(height / factor)))
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    padded = [-(-side // _MULTIPLE) * _MULTIPLE for side in rgb.shape[:2]]
+    padded = [-(-side // MULTIPLE) * MULTIPLE for side in rgb.shape[:2]]
     picture = np.zeros((1, 3, *padded), np.float32)
     picture[0, :, : rgb.shape[0], : rgb.shape[1]] = rgb.transpose(2, 0, 1)
     return picture, factor
+
+
+def read_graph(given: Path | None = None) -> bytes:
+    """The graph of the file that comes along, or of another one, for pictures of any size.
+
+    Raises FaceError for a missing, damaged or foreign file.
+    """
+    model = _read_model(given)
+    _check_ports(signature_of(given or MODEL, model))
+    return free_spatial_shapes(model)
 
 
 def _read_model(given: Path | None) -> bytes:
@@ -136,11 +146,10 @@ def _read_model(given: Path | None) -> bytes:
     return model
 
 
-def _open(file: Path, model: bytes, opener: Opener) -> tuple[Any, Signature]:
-    ports = signature_of(file, model)
-    _check_ports(ports)
+def _open(given: Path | None, opener: Opener) -> tuple[Any, Signature]:
+    file, graph = given or MODEL, read_graph(given)
     try:
-        return opener(free_spatial_shapes(model)), ports
+        return opener(graph), signature_of(file, graph)
     except KeeprtError:
         raise
     except Exception as error:  # the library raises a family of its own, unrelated classes

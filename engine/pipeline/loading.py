@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from keeprt.engine.libraries.tensorrt.flavours import FLAVOURS
 from keeprt.engine.media import VideoInfo
 from keeprt.engine.opening import on_a_card
-from keeprt.engine.pipeline.options import RestoreOptions
+from keeprt.engine.pipeline.options import Plans, RestoreOptions
 from keeprt.engine.pipeline.whole_frames import host_reason, whole_frame_format
 from keeprt.engine.restorer import Mode, Restorer
 from keeprt.engine.video_restorer import VideoRestorer
@@ -37,6 +38,17 @@ def card_of(how: Mapping[str, Any]) -> int | None:
     """
     there = on_a_card(how.get("backend", "onnxruntime"), how.get("provider", "cpu"))
     return int(how.get("device", 0)) if there else None
+
+
+def plans_of(bundle: str | Path | None, how: Mapping[str, Any]) -> Plans | None:
+    """Where the plans are that a network is loaded from, None for one that has none.
+
+    `how` as `Restorer.load` takes it.
+    """
+    backend = how.get("backend", "onnxruntime")
+    if bundle is None or backend not in FLAVOURS:
+        return None
+    return Plans(Path(bundle), backend)
 
 
 def card_format(

@@ -11,12 +11,13 @@ from pathlib import Path
 from keeprt.engine.errors import BackendError, FaceError
 from keeprt.engine.faces.analysis import AnalysedFrame, Analysis
 from keeprt.engine.faces.appearance import Embedding
-from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions
+from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions, Opener
 from keeprt.engine.faces.detection import Detection, Detector, Rgb
 from keeprt.engine.faces.embedding import FaceEmbedding
 from keeprt.engine.faces.landmark_file import FrameFaces, LandmarkWriter, read_landmarks
 from keeprt.engine.faces.upright import UprightFaces
 from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
+from keeprt.engine.libraries.tensorrt.detector import session_by_plan
 from keeprt.engine.media import SourceFrame, VideoInfo
 from keeprt.engine.pipeline.loading import warn_once
 from keeprt.engine.pipeline.options import RestoreOptions
@@ -126,14 +127,30 @@ def open_detector(options: RestoreOptions) -> tuple[Detector, str]:
     model = options.detector
     if not (model is None or isinstance(model, Path)):
         return model, "the detector is the caller's"
-    how, reason = CenterFaceOptions(max_side=options.detect_side), "no card was asked for"
-    if options.card is not None:
-        opener = partial(session_on_card, device=options.card)
+    how, reasons = CenterFaceOptions(max_side=options.detect_side), []
+    for opener in _openers_on_card(options, model):
         try:
             return UprightFaces(CenterFace(model, how, opener)), ""
         except BackendError as error:
-            reason = str(error)
+            reasons.append(str(error))
+    reason = "; then: ".join(reasons) or "no card was asked for"
     return UprightFaces(CenterFace(model, how)), reason
+
+
+def _openers_on_card(options: RestoreOptions, model: Path | None) -> Iterator[Opener]:
+    """What may run a detector on the card that was asked for, the quickest first."""
+    if options.card is None:
+        return
+    if options.plans is not None:
+        yield partial(
+            session_by_plan,
+            bundle=options.plans.bundle,
+            flavour=options.plans.flavour,
+            side=options.detect_side,
+            device=options.card,
+            model=model,
+        )
+    yield partial(session_on_card, device=options.card)
 
 
 def load_embedding(options: RestoreOptions) -> Embedding | None:

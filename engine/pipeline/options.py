@@ -30,6 +30,14 @@ class Encoding:
 
 
 @dataclass(frozen=True)
+class Plans:
+    """bundle: in whose folder the plans lie. flavour: of TensorRT, "rtx" or "tensorrt"."""
+
+    bundle: Path
+    flavour: str
+
+
+@dataclass(frozen=True)
 class RestoreOptions:
     """How `restore_video` works; the defaults are those of the command.
 
@@ -48,9 +56,10 @@ class RestoreOptions:
     picture that the detector sees; more finds smaller faces and takes longer. lookahead: frames
     that tracks and smoothing see ahead, None for all that help, 0 for live use. detector: an ONNX
     file, or an object that finds faces; None for the default. card: number of the card that
-    decodes, where `hwaccel` asks for one, and that finds faces where ONNX Runtime can; None for the
-    first one, and for the host. landmarks: a file to take the
-    detections from if it exists, and to write them to if not. identity: an ONNX file of ArcFace's
+    decodes, where `hwaccel` asks for one, and that finds faces where it can; None for the first
+    one, and for the host. plans: where the detector's plan for that card is, None to find faces by
+    ONNX Runtime. landmarks: a file to take the detections from if it exists, and to write them to
+    if not. identity: an ONNX file of ArcFace's
     kind that tells people apart; without one the picture of their faces does.
 
     scale: enlarge the video so many times, by Lanczos or by the network in the file `upscaler`.
@@ -80,6 +89,7 @@ class RestoreOptions:
     detect_side: int = 640
     lookahead: int | None = None
     card: int | None = None
+    plans: Plans | None = None
     detector: Path | Detector | None = None
     landmarks: Path | None = None
     identity: Path | None = None

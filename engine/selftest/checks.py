@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +61,12 @@ def machine_checks(device: int) -> Iterator[Check]:
     yield run("the detector says what it says on the CPU", lambda: _detector(device))
 
 
+def plan_check(bundle: Path, flavour: str, device: int) -> Check:
+    """The detector's plan beside those of a bundle; frames need plans of the bundle alone."""
+    name = "the detector's plan says what ONNX Runtime says"
+    return run(name, lambda: _detector_plan(bundle, flavour, device))
+
+
 def require_card() -> None:
     """Raises NotPossibleError where the driver or a card is missing."""
     try:
@@ -105,13 +112,27 @@ def _compile(device: int) -> tuple[str, dict[str, Any]]:
 
 
 def _detector(device: int) -> tuple[str, dict[str, Any]]:
-    """Its maps of smooth noise, by ONNX Runtime on the card and on the CPU."""
-    require_card()
-    from keeprt.engine.faces.centerface import CenterFace
     from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
 
+    return _detector_by(partial(session_on_card, device=device))
+
+
+def _detector_plan(bundle: Path, flavour: str, device: int) -> tuple[str, dict[str, Any]]:
+    from keeprt.engine.faces.centerface import CenterFaceOptions
+    from keeprt.engine.libraries.tensorrt.detector import session_by_plan
+
+    side = CenterFaceOptions().max_side
+    opener = partial(session_by_plan, bundle=bundle, flavour=flavour, side=side, device=device)
+    return _detector_by(opener)
+
+
+def _detector_by(opener: Callable[[bytes], Any]) -> tuple[str, dict[str, Any]]:
+    """Its maps of smooth noise, on the card and by ONNX Runtime on the CPU."""
+    require_card()
+    from keeprt.engine.faces.centerface import CenterFace
+
     try:
-        there = CenterFace(opener=partial(session_on_card, device=device))
+        there = CenterFace(opener=opener)
     except KernelError as error:
         raise NotPossibleError(str(error)) from None
     noise = np.random.default_rng(0).uniform(0, 255, (1, 3, 12, 20)).astype(np.float32)

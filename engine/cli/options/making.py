@@ -67,6 +67,15 @@ Target = Annotated[
     str,
     option("--target", "build", "Compute capabilities, as sm86,sm89,sm120; none: this card's."),
 ]
+PlannedDetector = Annotated[
+    Path | None,
+    option(
+        "--detector",
+        "build",
+        "ONNX file of another face detector, to make its plan in place of the usual one's.",
+        names=Names.INPUT,
+    ),
+]
 ProfileFaces = Annotated[str, option("--faces", "build", "Faces at once: smallest,usual,largest.")]
 ProfileFrames = Annotated[
     str, option("--frames", "build", "Frames in a gain's window: smallest,usual,largest.")

@@ -41,6 +41,7 @@ class CudaCalls:
             raise BackendError(f"cuda-bindings is not installed: {install('rtx')}") from None
         self._driver = driver
         self._taken: list[int] = []
+        self._streams: list[int] = []
         self._call(driver.cuInit, 0)
         handle = self._call(driver.cuDeviceGet, device)
         self._context = self._call(driver.cuDevicePrimaryCtxRetain, handle)
@@ -52,9 +53,10 @@ class CudaCalls:
         self._call(self._driver.cuCtxPopCurrent)
 
     def new_stream(self) -> int:
-        """A stream that does not wait for the legacy one."""
+        """A stream that does not wait for the legacy one, until `free_all`."""
         flags = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
-        return int(self._call(self._driver.cuStreamCreate, flags))
+        self._streams.append(int(self._call(self._driver.cuStreamCreate, flags)))
+        return self._streams[-1]
 
     def allocate(self, size_bytes: int) -> int:
         """Memory of the card, until `free_all`."""
@@ -62,9 +64,11 @@ class CudaCalls:
         return self._taken[-1]
 
     def free_all(self) -> None:
-        """Gives everything back that was allocated."""
+        """Gives everything back that was allocated or made."""
         while self._taken:
             self._call(self._driver.cuMemFree, self._taken.pop())
+        while self._streams:
+            self._call(self._driver.cuStreamDestroy, self._streams.pop())
 
     def to_device(self, pointer: int, array: NDArray[Any], stream: int) -> None:
         """Puts a copy on the stream."""

@@ -51,7 +51,7 @@ def fitting_profile(
     wanted = Profile(faces=(1, 1, faces), frames=(2, window, window))
     built = [
         profile
-        for profile in _profiles(bundle, folder)
+        for profile in _profiles("gain_net" if bundle.has_kalman else "decoder", folder)
         if covers(profile, faces, window)
         and all(
             any((folder / key.file_name).is_file() for key in keys)
@@ -74,10 +74,17 @@ def covers(profile: Profile, faces: int, window: int) -> bool:
     )
 
 
-def _profiles(bundle: Bundle, folder: Path) -> Iterator[Profile]:
-    """Profiles in the names of one subgraph's plans: the one with the most free axes."""
-    subgraph = "gain_net" if bundle.has_kalman else "decoder"
-    for file in sorted(folder.glob(f"{subgraph}.*.plan")):
+def built_profile(folder: Path, flavour: str, version: str, target: str) -> Profile:
+    """The sizes that a bundle's plans for a card were built for, the first where there are several;
+    without plans those that are built unless told otherwise."""
+    of_card = f"*.{flavour}-{version}.*{target}*"
+    found = (p for name in ("gain_net", "decoder") for p in _profiles(f"{name}.{of_card}", folder))
+    return next(found, Profile())
+
+
+def _profiles(plans: str, folder: Path) -> Iterator[Profile]:
+    """Profiles in the names of one subgraph's plans: one with the most free axes."""
+    for file in sorted(folder.glob(f"{plans}.*.plan")):
         sizes: dict[str, Sizes] = {
             axis: (int(low), int(usual), int(high))
             for axis, low, usual, high in re.findall(

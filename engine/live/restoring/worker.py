@@ -20,7 +20,7 @@ from keeprt.engine.errors import KeeprtError
 from keeprt.engine.live.restoring.chain import Chain, Painted
 from keeprt.engine.live.restoring.frames import Buffers
 from keeprt.engine.live.restoring.messages import Done, Failed, Ready, Start, Work, receive, send
-from keeprt.engine.pipeline.loading import card_of
+from keeprt.engine.pipeline.loading import card_of, plans_of
 from keeprt.engine.pipeline.looking import load_detector
 from keeprt.engine.pipeline.options import RestoreOptions
 from keeprt.engine.restorer import Restorer
@@ -63,8 +63,10 @@ class Worker:
         self._usual_s, self._skipped = 0.0, 0
         self._resets, self._settings = 0, options.settings
         network = None if options.bundle is None else load_network(start)
-        card = None if network is None else card_of(vars(options))
-        finds = RestoreOptions(detect_side=options.detect_side, card=card)
+        how = vars(options)
+        card = None if network is None else card_of(how)
+        plans = plans_of(options.bundle, how)
+        finds = RestoreOptions(detect_side=options.detect_side, card=card, plans=plans)
         detector = load_detector(finds)
         self._chain = Chain(start.like, options, network, detector)
         self._warm(network)

@@ -148,7 +148,7 @@ def test_the_card_of_the_network_decodes(monkeypatch: pytest.MonkeyPatch, source
     ("options", "loaded", "said"),
     [
         ((), "VideoRestorer", "on the card: the network, cutting out, painting; on the host: deco"),
-        ((), "VideoRestorer", "finding faces (this ONNX Runtime has no CUDAExecutionProvider; "),
+        ((), "VideoRestorer", "; then: this ONNX Runtime has no CUDAExecutionProvider; "),
         (
             ("--scale", 2),
             "Restorer",
