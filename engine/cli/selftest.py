@@ -70,4 +70,4 @@ def _checks(path: Path | None, backend: str, device: int, frames: int) -> Iterat
 
     yield from card_checks(bundle, library, device, frames)
     if backend in FLAVOURS:
-        yield plan_check(path, backend, device)
+        yield plan_check(bundle.path, backend, device)

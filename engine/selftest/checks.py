@@ -14,6 +14,7 @@ import numpy as np
 
 from keeprt.engine.devices.cuda.driver import find_driver
 from keeprt.engine.errors import KeeprtError
+from keeprt.engine.faces.centerface import CenterFace, CenterFaceOptions
 from keeprt.kernels.errors import BackendError as KernelError
 
 State = Literal["passed", "failed", "not possible"]
@@ -114,27 +115,28 @@ def _compile(device: int) -> tuple[str, dict[str, Any]]:
 def _detector(device: int) -> tuple[str, dict[str, Any]]:
     from keeprt.engine.libraries.onnxruntime.one_graph import session_on_card
 
-    return _detector_by(partial(session_on_card, device=device))
+    require_card()
+    try:
+        there = CenterFace(opener=partial(session_on_card, device=device))
+    except KernelError as error:
+        raise NotPossibleError(str(error)) from None
+    return _apart_from_the_cpu(there)
 
 
 def _detector_plan(bundle: Path, flavour: str, device: int) -> tuple[str, dict[str, Any]]:
-    from keeprt.engine.faces.centerface import CenterFaceOptions
-    from keeprt.engine.libraries.tensorrt.detector import session_by_plan
+    from keeprt.engine.libraries.tensorrt.detector import DETECTOR, session_by_plan
+    from keeprt.engine.libraries.tensorrt.plan_store import FOLDER
 
+    require_card()
+    if not any((bundle / FOLDER).glob(f"{DETECTOR}.*.plan")):
+        raise NotPossibleError("the bundle has no plan of it; run `keeprt build` again")
     side = CenterFaceOptions().max_side
     opener = partial(session_by_plan, bundle=bundle, flavour=flavour, side=side, device=device)
-    return _detector_by(opener)
+    return _apart_from_the_cpu(CenterFace(opener=opener))
 
 
-def _detector_by(opener: Callable[[bytes], Any]) -> tuple[str, dict[str, Any]]:
+def _apart_from_the_cpu(there: CenterFace) -> tuple[str, dict[str, Any]]:
     """Its maps of smooth noise, on the card and by ONNX Runtime on the CPU."""
-    require_card()
-    from keeprt.engine.faces.centerface import CenterFace
-
-    try:
-        there = CenterFace(opener=opener)
-    except KernelError as error:
-        raise NotPossibleError(str(error)) from None
     noise = np.random.default_rng(0).uniform(0, 255, (1, 3, 12, 20)).astype(np.float32)
     picture = np.ascontiguousarray(noise.repeat(32, axis=2).repeat(32, axis=3))
     pairs = zip(there.maps(picture), CenterFace().maps(picture), strict=True)
