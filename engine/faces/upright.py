@@ -16,7 +16,7 @@ from keeprt.engine.faces.appearance import look_of
 from keeprt.engine.faces.detection import Detection, Detector, Points, Rgb, overlap
 from keeprt.engine.faces.look import Look, same_person
 
-_SIDE = 160  # of the picture in which a doubtful face is looked for again, in pixels
+NEAR_SIDE = 160  # of the picture in which a doubtful face is looked for again, in pixels
 _AROUND = 1.1  # half of its side, in sizes of the face
 _MIDDLE = 30
 _SAME_PLACE = 0.4  # least overlap of a face with itself one look before
@@ -74,7 +74,7 @@ class UprightFaces:
         return self._score(turned) <= self._score(near)
 
     def _score(self, near: Rgb) -> float:
-        middle = (_SIDE - 1) / 2
+        middle = (NEAR_SIDE - 1) / 2
         centres = [
             (face.score, np.abs((face.box[:2] + face.box[2:]) / 2 - middle).max())
             for face in self._detector.detect(near)
@@ -84,11 +84,11 @@ class UprightFaces:
 
 def _surroundings(rgb: Rgb, face: Detection) -> Rgb:
     centre, half = (face.box[:2] + face.box[2:]) / 2, _AROUND * max(face.size, 1.0)
-    step = _SIDE / (2 * half)
+    step = NEAR_SIDE / (2 * half)
     to_near = np.array(
         [[step, 0, -step * (centre[0] - half)], [0, step, -step * (centre[1] - half)]]
     )
     near = cv2.warpAffine(
-        rgb, to_near, (_SIDE, _SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+        rgb, to_near, (NEAR_SIDE, NEAR_SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(near, np.uint8)

@@ -20,6 +20,7 @@ from keeprt.engine.devices.cuda.driver import require_card
 from keeprt.engine.errors import BackendError, KeeprtError
 from keeprt.engine.faces.centerface import MODEL, MULTIPLE, STRIDE, read_graph
 from keeprt.engine.faces.onnx_shapes import Port, read_signature
+from keeprt.engine.faces.upright import NEAR_SIDE
 from keeprt.engine.libraries.tensorrt.build_all import BuildRequest
 from keeprt.engine.libraries.tensorrt.choice import built_profile
 from keeprt.engine.libraries.tensorrt.flavours import flavour_named, load_flavour
@@ -124,6 +125,13 @@ class DetectorSession:
         self._seen: set[tuple[int, ...]] = set()
         weakref.finalize(self, runs.close).atexit = False
 
+    def try_out(self, sizes: Sequence[tuple[int, int]]) -> None:
+        """Runs pictures of some heights and widths once, so that neither they are compiled nor a
+        plan that does not run is found out on air. Raises as `run`."""
+        (picture,) = self._spec.inputs
+        for height, width in sizes:
+            self.run([], {picture.name: np.zeros((1, 3, height, width), np.float32)})
+
     def run(
         self, names: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]
     ) -> list[NDArray[np.float32]]:
@@ -165,12 +173,14 @@ def session_by_plan(
     remake = _remaking(detector, bundle, flavour, device, model)
     try:
         plan = TensorRtBackend(detector, flavour, SIZES, device=device, remake=remake)
+        session = DetectorSession(plan, detector.spec)
+        session.try_out([(SIZES.height[1], SIZES.width[1]), (NEAR_SIDE, NEAR_SIDE)])
     except KeeprtError:
         raise
     except Exception as error:  # the library raises a family of its own, unrelated classes
         reason = str(error).splitlines()[0]
         raise BackendError(f"the detector's plan does not load: {reason}") from error
-    return DetectorSession(plan, detector.spec)
+    return session
 
 
 def _remaking(

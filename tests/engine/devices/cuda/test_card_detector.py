@@ -112,6 +112,15 @@ def test_a_picture_beyond_the_plan_is_refused_before_it_is_copied(
     assert card.count("cuMemcpyHtoDAsync") == before
 
 
+def test_usual_sizes_are_run_before_the_first_picture_comes(
+    card: Card, there: tuple[CenterFace, OnStream]
+) -> None:
+    there[0]._session.try_out([(384, 640), (160, 160)])
+    assert there[1].kept == 2
+    there[0].maps(noise(12, 20)), there[0].maps(noise(5, 5))
+    assert there[1].kept == 2
+
+
 def test_the_memory_of_the_card_goes_back_with_the_session(card: Card) -> None:
     before = card.live_bytes
     for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -112,6 +113,21 @@ def test_it_is_found_up_to_where_a_driver_is_needed(
     with pytest.raises(BackendError) as error:
         opened(tmp_path)
     assert str(error.value) == "the detector's plan does not load: here a driver is needed"
+
+
+def test_it_is_tried_at_once_so_that_one_that_does_not_run_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(monkeypatch)
+    plan = Mock(spec=running.TensorRtBackend)
+    monkeypatch.setattr(module, "TensorRtBackend", lambda *given, **how: plan)
+    opened(tmp_path)
+    pictures = [call.args[1]["input.1"].shape for call in plan.run.call_args_list]
+    assert pictures == [(1, 3, 384, 640), (1, 3, 160, 160)]
+    plan.run.side_effect = BackendError("TensorRT refused to run detector")
+    with pytest.raises(BackendError, match="refused to run"):
+        opened(tmp_path)
+    plan.close.assert_called()
 
 
 def test_without_one_the_command_is_said_that_leaves_the_bundle_s_plans_as_they_are(
