@@ -138,7 +138,7 @@ def open_detector(options: RestoreOptions) -> tuple[Detector, str]:
 
 
 def _openers_on_card(options: RestoreOptions, model: Path | None) -> Iterator[Opener]:
-    """What may run a detector on the card that was asked for, the quickest first."""
+    """What may run a detector on the card that was asked for, the library of the network first."""
     if options.card is None:
         return
     if options.plans is not None:
