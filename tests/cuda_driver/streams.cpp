@@ -32,6 +32,9 @@ Work guarded(Work work, Context* context) {
 }  // namespace
 
 EXPORT void hostdriver_jitter(int microseconds) { jitter_us = microseconds; }
+EXPORT void hostdriver_busy(CUstream handle, int microseconds) {
+    stream_of(handle)->put([microseconds] { usleep(microseconds); });
+}
 EXPORT void hostdriver_noop(int on) { noop = on; }
 EXPORT void hostdriver_fail_at(int operation, int code) {
     fails_with = code;
