@@ -34,6 +34,10 @@ class Frames(Protocol):
     """Frames with states of faces, wherever they run."""
 
     @property
+    def card(self) -> int | None:
+        """The number of the GPU that they run on, None for host memory."""
+
+    @property
     def overlaps(self) -> bool:
         """Whether a frame's share runs beside the one before, so that two should be in flight."""
 

@@ -126,6 +126,11 @@ class StatefulRestorer(Generic[F]):
         return self.warm_up_seconds
 
     @property
+    def card(self) -> int | None:
+        """The number of the GPU that frames are restored on, None for host memory."""
+        return self._frames.card
+
+    @property
     def overlaps(self) -> bool:
         """Whether a frame's share runs beside the one before: then two in flight are faster."""
         return self._frames.overlaps

@@ -102,7 +102,9 @@ class VideoRestorer(StatefulRestorer[VideoFrames]):
         `strengths` are for each face 0 (nothing) to 1 (the restored face, the default); `grey`
         changes brightness alone, of frames that are not RGB.
 
-        Gives a new frame for one on the host; a device array is changed in place and given back.
+        Gives a new frame for one on the host; a device array is changed in place and given back. Of
+        `CardPlanes`, a frame as its decoder left it on the card, comes a new frame on the host;
+        without faces they are given back.
         Raises UsageError, StateError, or FaceError for a map without inverse.
         """
         self._check_none_in_flight()

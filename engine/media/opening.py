@@ -34,6 +34,7 @@ def open_source(
     image_rate: Fraction = Fraction(25),
     hwaccel: str | None = None,
     device: int = 0,
+    keep_on_card: bool = False,
     threads: int = 0,
 ) -> VideoSource:
     """Open a video file, or a folder of images in natural order (frame2 before frame10).
@@ -47,7 +48,8 @@ def open_source(
     the timestamp that it has in the file, but for MPEG, whose clock begins anywhere: there the
     first of picture and sound is at 0, wraps are undone and jumps joined. Images get `image_rate`
     frames a second. With `hwaccel` "cuda" a video is decoded by NVIDIA card number
-    `device`, see `hardware_decoder`. `threads` bounds FFmpeg's, 0 for one per core.
+    `device`, see `hardware_decoder`; with `keep_on_card` its frames stay there until
+    `SourceFrame.native` is asked for. `threads` bounds FFmpeg's, 0 for one per core.
 
     With `on_damage` "stop", damage is an error: whoever restores a video wants to know that a third
     of it is missing. A packet that cannot be decoded, a stream that ends before the length that its
@@ -70,7 +72,7 @@ def open_source(
         on_damage,
         programme,
         format_name,
-        hardware_decoder(hwaccel, device),
+        hardware_decoder(hwaccel, device, keep_on_card),
         threads,
     )
     if not is_address(path) and not is_standard(path):

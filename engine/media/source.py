@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import cast
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.engine.media.colour import Converter, tags_of
+from keeprt.engine.media.hardware import downloaded
 from keeprt.engine.media.info import ColourTags, VideoInfo
 from keeprt.engine.media.reading.changes import Changes
 from keeprt.engine.media.reading.container import Opened
@@ -35,18 +37,23 @@ class Field:
 class SourceFrame:
     """One frame as decoded, with the pictures that can be made of it.
 
-    `native` is the stored, unrotated frame with its pts and time base; `index` counts the frames
-    given from 0; `time_s` is pts times time base; `name` is the image's file name without suffix,
-    None for a video. `field` is None for a whole frame.
+    `decoded` is the stored, unrotated frame with its pts and time base, on a card where its decoder
+    left it there; `index` counts the frames given from 0; `time_s` is pts times time base; `name`
+    is the image's file name without suffix, None for a video. `field` is None for a whole frame.
     """
 
-    native: av.VideoFrame
+    decoded: av.VideoFrame
     index: int
     time_s: float
     info: VideoInfo
     converter: Converter
     name: str | None = None
     field: Field | None = None
+
+    @cached_property
+    def native(self) -> av.VideoFrame:
+        """The decoded frame in host memory. Raises MediaError."""
+        return downloaded(self.decoded)
 
     @property
     def parity(self) -> int | None:
@@ -56,7 +63,7 @@ class SourceFrame:
     @property
     def colour(self) -> ColourTags:
         """This frame's own tags."""
-        return tags_of(self.native)
+        return tags_of(self.decoded)
 
     def rgb(self) -> NDArray[np.uint8]:
         """The upright picture, uint8 (H, W, 3), full-range RGB in the video's own primaries."""

@@ -16,6 +16,7 @@ from av.stream import Discard
 from keeprt.engine.errors import MediaError
 from keeprt.engine.media.colour import Converter, tags_of
 from keeprt.engine.media.errors import PathLike
+from keeprt.engine.media.hardware import stored_format
 from keeprt.engine.media.info import VideoInfo
 from keeprt.engine.media.places import is_address, is_standard
 from keeprt.engine.media.pyav import fraction
@@ -91,7 +92,7 @@ def open_others(path: PathLike) -> Iterator[Others]:
 
 
 def _describe(path: PathLike, decoder: Decoder, opened: Opened, first: av.VideoFrame) -> VideoInfo:
-    stream, container = decoder.stream, opened.container
+    stream, container, stored = decoder.stream, opened.container, stored_format(first)
     time_base = decoder.time_base
     rate = frame_rate(stream)
     if stream.duration is not None:
@@ -107,8 +108,8 @@ def _describe(path: PathLike, decoder: Decoder, opened: Opened, first: av.VideoF
         path=name if is_address(name) or is_standard(name) else Path(name),
         width=first.width,
         height=first.height,
-        pixel_format=first.format.name,
-        bit_depth=max(component.bits for component in first.format.components),
+        pixel_format=stored.name,
+        bit_depth=max(component.bits for component in stored.components),
         time_base=time_base,
         average_rate=rate,
         base_rate=fraction(stream.base_rate),
@@ -118,7 +119,7 @@ def _describe(path: PathLike, decoder: Decoder, opened: Opened, first: av.VideoF
         colour=tags_of(first),
         sample_aspect_ratio=aspect,
         codec=stream.codec_context.name,
-        is_rgb=first.format.is_rgb,
+        is_rgb=stored.is_rgb,
         has_audio=bool(container.streams.audio),
         has_subtitles=bool(container.streams.subtitles),
         has_cover=any(is_cover(other) for other in container.streams.video),

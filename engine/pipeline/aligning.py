@@ -101,7 +101,7 @@ def _reach(affine: Affine, size: int, frame: SourceFrame) -> tuple[int, int, int
     points = corners @ to_frame[:, :2].T + to_frame[:, 2]
     # What smoothing reads beyond the corners where a crop pixel covers several of the frame's.
     margin = 2 + 2 * float(footprint(to_frame[:, :2]).max())
-    limit = np.array([frame.native.width, frame.native.height])
+    limit = np.array([frame.decoded.width, frame.decoded.height])
     left, top = np.clip(np.floor(points.min(0) - margin), 0, limit).astype(int)
     right, bottom = np.clip(np.ceil(points.max(0) + margin), 0, limit).astype(int)
     return int(left), int(top), int(right), int(bottom)

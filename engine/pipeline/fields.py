@@ -41,7 +41,7 @@ def open_fields(
     if first is None:
         return frames, sink
     frames = chain([first], frames)
-    if not first.native.interlaced_frame:
+    if not first.decoded.interlaced_frame:
         return warned(frames), sink
     name = display_name(first.info.path)
     if options.interlaced == "refuse":
@@ -61,7 +61,7 @@ def warned(frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
     """The same frames; one warning if one of them is interlaced after all."""
     said = False
     for frame in frames:
-        if frame.native.interlaced_frame and not said:
+        if frame.decoded.interlaced_frame and not said:
             said = True
             log.warning(
                 "frame %d is interlaced, the first was not: it is taken as a whole", frame.index
@@ -71,12 +71,12 @@ def warned(frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
 
 def split(frame: SourceFrame) -> list[SourceFrame]:
     """The two fields in the order of their times."""
-    whole = replace(frame, native=planar(frame))
+    whole = replace(frame, decoded=planar(frame))
     order = (1, 0) if getattr(frame.info, "field_order", "tt") == "bb" else (0, 1)
     return [
         replace(
             whole,
-            native=_lines(whole.native, parity),
+            decoded=_lines(whole.native, parity),
             field=Field(parity, whole, is_last=parity == order[1]),
         )
         for parity in order

@@ -79,7 +79,7 @@ class Painting:
                 return self._with_tracks(work, self._paint_rgb(work))
             native = planar(work.frame) if work.painted else self._paint_planes(work, form)
             if not self._options.draw_tracks:
-                return replace(work.frame, native=native)
+                return replace(work.frame, decoded=native)
             info, converter = work.frame.info, work.frame.converter
             rgb = converter.to_rgb(native, work.frame.colour, 8)
             return self._with_tracks(work, info.orientation.upright(rgb))
@@ -101,7 +101,7 @@ class Painting:
                 continue
             there = touched(patch.affine, planes[0].shape, patch.size)
             seen = self._pictures.deep_region(
-                replace(frame, native=native), form, *dataclasses.astuple(there)
+                replace(frame, decoded=native), form, *dataclasses.astuple(there)
             )
             composite_hdr_planes(planes, form, patch, tone, seen, work.grey)
         return native

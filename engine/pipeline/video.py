@@ -86,6 +86,7 @@ def open_input(source: PathLike, options: RestoreOptions) -> VideoSource:
         programme=options.programme,
         hwaccel=options.hwaccel,
         device=options.card or 0,
+        keep_on_card=options.card is not None,
         threads=options.cpu_threads,
     )
 

@@ -5,6 +5,7 @@ What it cannot do is done on the host, where `host_reason` says why.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.tone import tone_of
 from keeprt.engine.frame.video_list import frame_bytes, planes_in
 from keeprt.engine.media import SourceFrame, VideoInfo
+from keeprt.engine.media.hardware import planes_on_card
 from keeprt.engine.pipeline.native import form_of, native_affine
 from keeprt.engine.pipeline.options import RestoreOptions
 from keeprt.engine.pipeline.restoring import Following, batches, ready
@@ -24,6 +26,8 @@ from keeprt.engine.pipeline.work import AlignedFace, FrameWork, Summary
 from keeprt.engine.turns import IN_FLIGHT
 from keeprt.engine.video_restorer import VideoRestorer
 from keeprt.kernels.frame import LAYOUTS, LUMA_WEIGHTS, FrameFormat
+
+log = logging.getLogger(__name__)
 
 
 def whole_frame_format(info: VideoInfo) -> FrameFormat | None:
@@ -70,6 +74,7 @@ class WholeFrameRestoring(Following):
         self._kept = IN_FLIGHT - 1 if restorer.overlaps else 0
         self._started: deque[FrameWork] = deque()
         self._works: deque[FrameWork] = deque()
+        self._said = False
 
     def step(self, work: FrameWork) -> list[FrameWork]:
         """Starts a frame; gives the frames that are done."""
@@ -88,7 +93,7 @@ class WholeFrameRestoring(Following):
         return ready(self._works)
 
     def _start(self, work: FrameWork) -> None:
-        frame = packed(work.frame, self._restorer.format)
+        frame = self._given(work.frame)
         *groups, last = batches(work.faces, self._restorer.max_faces)
         for group in groups:
             self._collect(0)
@@ -96,6 +101,18 @@ class WholeFrameRestoring(Following):
             frame = self._restorer.collect()
         self._submit(frame, work, last)
         self._started.append(work)
+
+    def _given(self, frame: SourceFrame) -> Any:
+        """The planes where a decoder left them on the restorer's card, else packed on the host."""
+        planes, format = planes_on_card(frame.decoded), self._restorer.format
+        if planes is None or planes.pixel_format != format.pixel_format:
+            return packed(frame, format)
+        if planes.card == self._restorer.card:
+            return planes
+        if not self._said:
+            log.warning("GPU %d decodes, another one restores: frames go by the host", planes.card)
+        self._said = True
+        return packed(frame, format)
 
     def _submit(self, frame: Any, work: FrameWork, faces: list[AlignedFace]) -> None:
         tracks = [face.track for face in faces]
@@ -135,7 +152,7 @@ def unpacked(painted: NDArray[np.uint8], frame: SourceFrame, format: FrameFormat
     native.make_writable()  # the decoder may still predict from it
     for target, source in zip(_planes(native, format), planes_in(painted, format), strict=True):
         target[:] = source
-    return replace(frame, native=native)
+    return replace(frame, decoded=native)
 
 
 def _as(frame: SourceFrame, format: FrameFormat) -> av.VideoFrame:

@@ -136,6 +136,30 @@ MUTANTS = [
         FRAMES,
         "producer",
     ),
+    Mutant(
+        "a decoded frame is read before it is there",
+        f"{CUDA}/video.py",
+        "            stream.wait(join_stream(device, frame.stream))",
+        "            pass",
+        f"{TESTS}/test_decoded_frames.py",
+        "producer",
+    ),
+    Mutant(
+        "a decoded frame goes back to its decoder while it is read",
+        f"{CUDA}/video.py",
+        "            self._submit(windows, slots, parity, frame)",
+        "            self._submit(windows, slots, parity, None)",
+        f"{TESTS}/test_decoded_frames.py",
+        "is_held",
+    ),
+    Mutant(
+        "a decoded frame's card is not looked at",
+        f"{CUDA}/planes.py",
+        "    if planes.card != card:\n",
+        "    if False:\n",
+        f"{TESTS}/test_decoded_frames.py",
+        "refused",
+    ),
     # Device arrays.
     Mutant(
         "an array's card is not looked at",

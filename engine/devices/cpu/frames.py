@@ -31,6 +31,7 @@ KEPT_LISTS = 64  # bound lists; a face that begins goes through `window` of them
 class CpuFrames:
     """Runs lists of operations, each bound at its first use and kept."""
 
+    card = None
     overlaps = False
     prepared = 0  # nothing is captured on the host
 

@@ -103,6 +103,11 @@ class CudaRunner(Generic[D]):
         self._closed = False
 
     @property
+    def card(self) -> int | None:
+        """The number of the GPU."""
+        return int(self._visit.device.device_id)
+
+    @property
     def overlaps(self) -> bool:
         """Whether two frames should be in flight: an eager one waits for itself."""
         return not self._eager

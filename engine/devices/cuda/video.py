@@ -14,6 +14,7 @@ from keeprt.engine.devices.cuda.device import CudaDevice, Equipment
 from keeprt.engine.devices.cuda.engines import Engines
 from keeprt.engine.devices.cuda.guest import join_stream, one_line
 from keeprt.engine.devices.cuda.lanes import Enqueue
+from keeprt.engine.devices.cuda.planes import CardPlanes, TightCopy
 from keeprt.engine.devices.cuda.runner import CudaRunner
 from keeprt.engine.devices.cuda.states import slot_of
 from keeprt.engine.errors import UsageError
@@ -34,7 +35,7 @@ from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.placement import PLACEMENT_DTYPE, no_face
 
 if TYPE_CHECKING:
-    from cuda.core import Buffer
+    from cuda.core import Buffer, Stream
 
 
 class VideoDevice(CudaDevice):
@@ -47,18 +48,19 @@ class VideoDevice(CudaDevice):
         records = (given.faces, PLACEMENT_DTYPE.itemsize)
         self.pinned = [memory.pinned((frame,), np.uint8) for _ in range(2)]
         self.placements = [memory.pinned(records, np.uint8) for _ in range(2)]
-        #: Where an even and an odd frame come from and go to.
-        self.frames: list[Buffer] = [buffer for buffer, _ in self.pinned]
+        #: Where an even and an odd frame come from, and go to.
+        self.sources: list[Buffer | TightCopy] = [buffer for buffer, _ in self.pinned]
+        self.targets: list[Buffer] = [buffer for buffer, _ in self.pinned]
 
     def _bound(self, work: Work, index: int, faces: int) -> Enqueue | None:
-        parity, frames = index % 2, self.frames
+        parity, sources, targets = index % 2, self.sources, self.targets
         match work:
             case Copy(Outside("video"), View() as target):
                 inside = self._memory.inside(target, index)
-                return lambda stream, slots: frames[parity].copy_to(inside, stream=stream)
+                return lambda stream, slots: sources[parity].copy_to(inside, stream=stream)
             case Copy(View() as source, Outside("result")):
                 inside = self._memory.inside(source, index)
-                return lambda stream, slots: inside.copy_to(frames[parity], stream=stream)
+                return lambda stream, slots: inside.copy_to(targets[parity], stream=stream)
             case Copy(Outside("placements"), View() as target):
                 given = self._memory.pinned_part(self.placements[parity], faces)
                 return self._copy(given, self._memory.inside(target, index))
@@ -132,19 +134,22 @@ class CardVideo(CudaRunner[VideoDevice]):
         empty = placement_bytes(np.stack([no_face()] * self._faces))
         for parity, (_, pinned) in enumerate(self._device.placements):
             pinned[:] = empty
-            self._device.frames[parity] = self._device.pinned[parity][0]
+            buffer, _ = self._device.pinned[parity]
+            self._device.sources[parity] = self._device.targets[parity] = buffer
         return super().warm_up()
 
     def submit_video(self, frame: Any, placements: Array, states: Sequence[FaceState]) -> None:
         """Starts a frame with a placement for each face, in rows, longest window first.
 
         `frame` is uint8 (bytes,) on the host, or a device array, which is changed in place and is
-        the card's until the frame is collected. `states` are those that `placed` gave. Raises
-        UsageError where two frames are in flight.
+        the card's until the frame is collected, or `CardPlanes`, which are read alone and held
+        until then. `states` are those that `placed` gave. Raises UsageError where two frames are
+        in flight.
         """
         start, parity = time.perf_counter(), self._next()
         with self._visit, one_line("the frame failed on the card"):
-            self._device.frames[parity] = self._given(frame, parity)
+            device = self._device
+            device.sources[parity], device.targets[parity] = self._given(frame, parity)
             _, pinned = self._device.placements[parity]
             pinned[: len(states)] = placement_bytes(placements)
             windows, slots = [s.seen for s in states], [slot_of(s) for s in states]
@@ -152,23 +157,34 @@ class CardVideo(CudaRunner[VideoDevice]):
         self._count(start)
 
     def collect(self) -> Done:
-        """Waits for the oldest frame in flight; gives a new array, or the caller's device array."""
+        """Waits for the oldest frame in flight; gives a new array on the host, or the caller's
+        device array."""
         start = time.perf_counter()
         with self._visit:
             frame, parity, codes, broken = self._wait()
-        if isinstance(frame, np.ndarray):
-            frame = self._device.pinned[parity][1].copy()
+        buffer, pinned = self._device.pinned[parity]
+        if self._device.targets[parity] is buffer:
+            frame = pinned.copy()
         self._count(start)
         return Done(frame, codes, broken)
 
-    def _given(self, frame: Any, parity: int) -> Buffer:
-        """Pinned memory filled with the frame, or where the frame is on the card."""
-        stream = self._lanes.begin(AHEAD)
+    def _given(self, frame: Any, parity: int) -> tuple[Buffer | TightCopy, Buffer]:
+        """Where the frame comes from, and goes to: pinned memory or the caller's on the card."""
+        stream, device = self._lanes.begin(AHEAD), self._visit.device
+        buffer, pinned = self._device.pinned[parity]
         if isinstance(frame, np.ndarray):
             planes_in(frame, self.format)  # refuses other shapes
-            buffer, pinned = self._device.pinned[parity]
             pinned[:] = frame
-            return buffer
+            return buffer, buffer
+        if isinstance(frame, CardPlanes):
+            tight = TightCopy(frame, self.format, device.device_id)
+            stream.wait(join_stream(device, frame.stream))
+            return tight, buffer
+        there = self._in_place(frame, stream)
+        return there, there
+
+    def _in_place(self, frame: Any, stream: Stream) -> Buffer:
+        """A device array, whose producer the stream waits for."""
         device = self._visit.device
         given = device_array("the frame", frame, int(stream.handle), device.device_id)
         check_device_frame(given, self.format)

@@ -9,6 +9,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from keeprt.engine.media.colour import tags_of
+from keeprt.engine.media.hardware import stored_format
 from keeprt.engine.media.info import ColourTags, VideoInfo
 from keeprt.engine.media.pyav import fraction
 from keeprt.engine.media.reading.signals import aspect_of
@@ -33,7 +34,7 @@ class Changes:
         if aspect != self._aspect:
             # The decoder is some frames ahead of what it gives.
             aspect = aspect_of(frame) or self._aspect
-        colour, name = tags_of(frame), frame.format.name
+        colour, name = tags_of(frame), stored_format(frame).name
         if (aspect, name, colour) == (self._aspect, self._format, self._colour):
             return
         if aspect != self._aspect:

@@ -11,7 +11,7 @@ import pytest
 from keeprt.engine.cli.restorers import where_stages_run
 from keeprt.engine.devices.cuda import driver as nvidia_driver
 from keeprt.engine.errors import BackendError, MediaError
-from keeprt.engine.media import hardware, open_source
+from keeprt.engine.media import hardware, open_source, opening
 from keeprt.engine.pipeline import RestoreOptions
 from keeprt.engine.pipeline.loading import reason_on_host
 from keeprt.engine.pipeline.video import open_input
@@ -129,6 +129,8 @@ def test_what_a_card_decodes_is_opened_so(monkeypatch: pytest.MonkeyPatch, sourc
     monkeypatch.setattr(hardware, "require_card", lambda index: card)
     found = hardware.hardware_decoder("cuda")
     assert found is not None and not found.is_hw_owned
+    kept = hardware.hardware_decoder("cuda", keep_on_card=True)
+    assert kept is not None and kept.is_hw_owned
     with pytest.raises(MediaError, match=r"cannot read .*face.mp4 as a video"):
         open_source(source, hwaccel="cuda")
 
@@ -136,12 +138,19 @@ def test_what_a_card_decodes_is_opened_so(monkeypatch: pytest.MonkeyPatch, sourc
 def test_the_card_of_the_network_decodes(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
     if have_driver():
         pytest.skip("this machine has a driver")
-    asked: list[int] = []
-    monkeypatch.setattr(hardware, "require_card", asked.append)
+    asked: list[tuple[object, ...]] = []
+    decoder = hardware.hardware_decoder
+
+    def noted(*how: Any) -> Any:
+        asked.append(how)
+        return decoder(*how)
+
+    monkeypatch.setattr(hardware, "require_card", lambda index: None)
+    monkeypatch.setattr(opening, "hardware_decoder", noted)
     for card in (None, 1):
         with pytest.raises(MediaError):  # here FFmpeg finds no driver
             open_input(source, RestoreOptions(hwaccel="cuda", card=card))
-    assert asked == [0, 1]
+    assert asked == [("cuda", 0, False), ("cuda", 1, True)]
 
 
 @pytest.mark.parametrize(

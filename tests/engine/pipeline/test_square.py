@@ -57,7 +57,7 @@ def test_the_crop_is_that_of_square_pixels(
     kept = "yuv444p" if pixel_format == "bgr24" else pixel_format
     frame = squeezed(tmp_path, ratio, kept, rotation)
     if pixel_format == "bgr24":
-        frame = replace(frame, native=frame.native.reformat(format="bgr24"))
+        frame = replace(frame, decoded=frame.native.reformat(format="bgr24"))
     square = squeezed(tmp_path, Fraction(1), kept)
     crops = []
     for one in (frame, square):
