@@ -147,8 +147,8 @@ class Pictures:
 def small_size(frame: SourceFrame, side: int) -> tuple[int, int]:
     """Width and height of `Pictures.small` in square pixels, as stored: a field's lines stand for
     two."""
-    width = frame.native.width * pixel_aspect(frame.info)
-    height = frame.native.height * (1 if frame.parity is None else 2)
+    width = frame.decoded.width * pixel_aspect(frame.info)
+    height = frame.decoded.height * (1 if frame.parity is None else 2)
     factor = min(1.0, side / max(width, height))
     return max(1, round(width * factor)), max(1, round(height * factor))
 

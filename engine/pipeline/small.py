@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keeprt.engine.devices.cuda.planes import CardPlanes
 from keeprt.engine.errors import BackendError
 from keeprt.engine.faces.detection import Rgb
 from keeprt.engine.media import SourceFrame, VideoInfo
+from keeprt.engine.media.hardware import planes_on_card
 from keeprt.engine.pipeline.loading import warn_once
 from keeprt.engine.pipeline.native import tone_for, yuv_format
 from keeprt.engine.pipeline.options import RestoreOptions
@@ -37,7 +40,7 @@ class SmallPictures:
         shrinker = self._on_card(frame, size)
         if shrinker is None or self._format is None:
             return self._pictures.small(frame, yuv_format(frame), self._side)
-        small = shrinker.shrink(native_planes(frame, self._format))
+        small = shrinker.shrink(self._planes(frame, self._format))
         return np.asarray(frame.info.orientation.upright(small), np.uint8)
 
     def close(self) -> None:
@@ -45,6 +48,16 @@ class SmallPictures:
         if self._shrinker is not None:
             self._shrinker.close()
         self._shrinker = None
+
+    def _planes(self, frame: SourceFrame, format: FrameFormat) -> Sequence[Any] | CardPlanes:
+        """Where a decoder left them on the card, else on the host."""
+        planes = planes_on_card(frame.decoded)
+        if planes is None or (planes.pixel_format, planes.card) != (
+            format.pixel_format,
+            self._options.card,
+        ):
+            return native_planes(frame, format)
+        return planes
 
     def _on_card(self, frame: SourceFrame, size: tuple[int, int]) -> CardShrinker | None:
         if self._format is None or not _fits(frame, self._format, size):
@@ -69,6 +82,6 @@ class SmallPictures:
 def _fits(frame: SourceFrame, format: FrameFormat, size: tuple[int, int]) -> bool:
     """Whether a whole frame of that format is made smaller, on both sides, and seen as it is."""
     whole = (format.width, format.height)
-    stored = (frame.native.width, frame.native.height)
+    stored = (frame.decoded.width, frame.decoded.height)
     smaller = size != whole and size[0] <= whole[0] and size[1] <= whole[1]
     return frame.parity is None and tone_for(frame) is None and stored == whole and smaller

@@ -251,6 +251,14 @@ MUTANTS = [
         "waited_for",
     ),
     Mutant(
+        "a decoded frame is made smaller before it is decoded",
+        f"{CUDA}/shrinking.py",
+        "            self._stream.wait(join_stream(device, planes.stream))\n",
+        "",
+        SHRINKING,
+        "read_on_its_card",
+    ),
+    Mutant(
         "small pictures are made in whatever context is current",
         f"{CUDA}/shrinking.py",
         'with self._visit, one_line("a small picture failed on the card"):',

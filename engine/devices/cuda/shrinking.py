@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keeprt.engine.devices.cuda.guest import join_stream, one_line, visit_card
 from keeprt.engine.devices.cuda.kept import KeptMemory
+from keeprt.engine.devices.cuda.planes import CardPlanes, TightCopy
 from keeprt.engine.errors import UsageError
 from keeprt.engine.frame.buffers import Array
 from keeprt.engine.frame.video_list import frame_bytes, plane_starts, planes_in
 from keeprt.kernels import launch
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.loader import load_kernels, prepared
+
+if TYPE_CHECKING:
+    from cuda.core import Buffer
 
 
 class CardShrinker:
@@ -39,22 +44,31 @@ class CardShrinker:
             self._shrink = prepared(load_kernels(device_id), what)
             # A thread that waits for it sleeps and does not spin.
             self._done = card.create_event(EventOptions(blocking_sync=True))
-        self._planes = planes_in(sent, format)
+        self._format, self._planes = format, planes_in(sent, format)
 
-    def shrink(self, planes: Sequence[Array]) -> NDArray[np.uint8]:
-        """The picture of a frame's planes, RGB uint8 (height, width, 3), a new array. Raises
-        UsageError once closed, BackendError where the card fails."""
+    def shrink(self, planes: Sequence[Array] | CardPlanes) -> NDArray[np.uint8]:
+        """The picture of a frame's planes, on the host or on this card, RGB uint8 (height, width,
+        3), a new array. Raises UsageError once closed and for planes of another card, format or
+        size, BackendError where the card fails."""
         if self._closed:
             raise UsageError("these small pictures are closed: open them anew")
-        for target, source in zip(self._planes, planes, strict=True):
-            target[:] = source
         with self._visit, one_line("a small picture failed on the card"):
-            self._sent.copy_to(self._frame, stream=self._stream)
+            self._source(planes).copy_to(self._frame, stream=self._stream)
             self._shrink(self._stream)
             self._made.copy_to(self._result, stream=self._stream)
             self._stream.record(self._done)
             self._done.sync()
         return np.array(self._picture)
+
+    def _source(self, planes: Sequence[Array] | CardPlanes) -> Buffer | TightCopy:
+        device = self._visit.device
+        if isinstance(planes, CardPlanes):
+            tight = TightCopy(planes, self._format, device.device_id)
+            self._stream.wait(join_stream(device, planes.stream))
+            return tight
+        for target, source in zip(self._planes, planes, strict=True):
+            target[:] = source
+        return self._sent
 
     def close(self) -> None:
         """Gives the card's memory back. May be called twice."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from keeprt.engine.devices.cuda.shrinking import CardShrinker
 from keeprt.engine.errors import UsageError
 from keeprt.engine.faces.centerface import CenterFace
 from keeprt.engine.media import SourceFrame, open_source
+from keeprt.engine.media.hardware import planes_on_card
 from keeprt.engine.pipeline import RestoreOptions, restore_video
 from keeprt.engine.pipeline.native import yuv_format
 from keeprt.engine.pipeline.pictures import Pictures
@@ -23,6 +25,7 @@ from keeprt.engine.pipeline.small import SmallPictures
 from keeprt.engine.pipeline.whole_frames import native_planes, whole_frame_format
 from keeprt.kernels.frame import FrameFormat
 from keeprt.kernels.shrink import shrink
+from tests.cuda_driver.hardware_frames import hardware_frame
 from tests.cuda_driver.session import ON_DRIVER
 from tests.engine.devices.cuda.conftest import Card
 from tests.engine.pipeline_clips import one_face, write_clip
@@ -107,6 +110,35 @@ def test_a_frame_of_other_colours_is_made_on_the_host(card: Card, tmp_path: Path
     expected = Pictures().small(frames[1], yuv_format(frames[1]), 105)
     np.testing.assert_array_equal(small.of(frames[1]), expected)
     assert card.count(LAUNCH) == 1
+
+
+@pytest.mark.parametrize("pixel_format", ["nv12", "p010le"])
+def test_a_decoded_frame_is_read_on_its_card(card: Card, tmp_path: Path, pixel_format: str) -> None:
+    """FFmpeg's hardware frames, which the decoder's stream is still filling."""
+    (frame,) = frames_of(tmp_path, "yuv420p", 1)
+    native = frame.native.reformat(format=pixel_format)
+    info = replace(frame.info, pixel_format=pixel_format)
+    there = hardware_frame(native, gap=64, busy_s=0.05)
+    on_card = SourceFrame(there, 0, 0.0, info, frame.converter)
+    on_host = SourceFrame(native, 0, 0.0, info, frame.converter)
+    small, copies = SmallPictures(info, ON_CARD), card.count("cuMemcpy2DAsync")
+    np.testing.assert_array_equal(small.of(on_card), small.of(on_host))
+    assert card.count("cuMemcpy2DAsync") == copies + 2 and "native" not in vars(on_card)
+    assert card.count(LAUNCH) == 2
+
+
+def test_a_frame_of_another_card_is_read_through_the_host(card: Card, tmp_path: Path) -> None:
+    (frame,) = frames_of(tmp_path, "yuv420p", 1)
+    native = frame.native.reformat(format="nv12")
+    info = replace(frame.info, pixel_format="nv12")
+    there = SourceFrame(hardware_frame(native, device=1), 0, 0.0, info, frame.converter)
+    on_host = SourceFrame(native, 0, 0.0, info, frame.converter)
+    small = SmallPictures(info, ON_CARD)
+    np.testing.assert_array_equal(small.of(there), small.of(on_host))
+    planes = planes_on_card(there.decoded)
+    assert planes is not None and planes.card == 1
+    with pytest.raises(UsageError, match="decode there"):
+        CardShrinker(FrameFormat("nv12", 420, 300), 40, 30).shrink(planes)
 
 
 def shrinker_of(format: FrameFormat) -> CardShrinker:
