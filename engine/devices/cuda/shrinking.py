@@ -76,7 +76,7 @@ class CardShrinker:
             return
         self._closed = True
         # Of a lost card nothing can be given back, and the error that lost it is the one to tell.
-        with self._visit, suppress(Exception):
+        with suppress(Exception), self._visit:
             self._memory.close()
             self._stream.sync()  # memory is given back in the order of the stream
             self._done.close()

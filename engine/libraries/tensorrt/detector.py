@@ -123,7 +123,7 @@ class DetectorSession:
     def __init__(self, runs: Runs, spec: SubgraphSpec) -> None:
         self._runs, self._spec = runs, spec
         self._seen: set[tuple[int, ...]] = set()
-        weakref.finalize(self, runs.close).atexit = False
+        weakref.finalize(self, _give_back, runs).atexit = False
 
     def try_out(self, sizes: Sequence[tuple[int, int]]) -> None:
         """Runs pictures of some heights and widths once, so that neither they are compiled nor a
@@ -151,6 +151,12 @@ class DetectorSession:
             with contextlib.suppress(OSError):  # a folder for reading: it costs the next start time
                 self._runs.warmed()
         return [maps[name] for name in names]
+
+
+def _give_back(runs: Runs) -> None:
+    # Of a lost card nothing can be given back, and the error that lost it has been told.
+    with contextlib.suppress(Exception):
+        runs.close()
 
 
 def session_by_plan(

@@ -14,7 +14,7 @@ import pytest
 
 from keeprt.engine.devices.cuda.guest import CardLostError
 from keeprt.engine.devices.cuda.shrinking import CardShrinker
-from keeprt.engine.errors import UsageError
+from keeprt.engine.errors import BackendError, UsageError
 from keeprt.engine.faces.centerface import CenterFace
 from keeprt.engine.media import SourceFrame, open_source
 from keeprt.engine.media.hardware import planes_on_card
@@ -203,3 +203,15 @@ def test_a_lost_card_is_told_as_one(card: Card) -> None:
     with pytest.raises(CardLostError, match="restart the process"):
         shrinker.shrink(random_planes(FORMAT))
     shrinker.close()
+
+
+def test_a_context_that_is_gone_is_no_second_error(card: Card) -> None:
+    from cuda.bindings import driver
+
+    shrinker = shrinker_of(FORMAT)
+    gone = driver.CUresult.CUDA_ERROR_CONTEXT_IS_DESTROYED
+    push, shrinker._visit._push = shrinker._visit._push, lambda context: (gone,)
+    with pytest.raises(BackendError, match="GPU 0 cannot be used"):
+        shrinker.shrink(random_planes(FORMAT))
+    shrinker.close()
+    shrinker._visit._push = push  # what it held is given back when it is dropped

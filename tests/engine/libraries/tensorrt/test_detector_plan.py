@@ -18,7 +18,12 @@ from keeprt.engine.libraries.tensorrt import detector as module
 from keeprt.engine.libraries.tensorrt import run as running
 from keeprt.engine.libraries.tensorrt.build_all import Listener, Made, build_plans
 from keeprt.engine.libraries.tensorrt.checks import check_network
-from keeprt.engine.libraries.tensorrt.detector import SIZES, detector_of, session_by_plan
+from keeprt.engine.libraries.tensorrt.detector import (
+    SIZES,
+    DetectorSession,
+    detector_of,
+    session_by_plan,
+)
 from keeprt.engine.libraries.tensorrt.plan_store import FOLDER, Profile
 from tests.engine.libraries.tensorrt.plans import request
 from tests.gpu import REASON
@@ -128,6 +133,18 @@ def test_it_is_tried_at_once_so_that_one_that_does_not_run_is_left(
     with pytest.raises(BackendError, match="refused to run"):
         opened(tmp_path)
     plan.close.assert_called()
+
+
+def test_what_a_lost_card_does_not_take_back_is_no_second_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    plan = Mock(spec=running.TensorRtBackend)
+    plan.close.side_effect = BackendError("CUDA: cuMemFree says CUDA_ERROR_ILLEGAL_ADDRESS")
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    DetectorSession(plan, detector_of(None, tmp_path).spec)
+    plan.close.assert_called_once()
+    assert not told
 
 
 def test_without_one_the_command_is_said_that_leaves_the_bundle_s_plans_as_they_are(
