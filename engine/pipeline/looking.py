@@ -116,7 +116,8 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
 def load_detector(options: RestoreOptions) -> Detector:
     """As `open_detector`; says once in a process that faces are found on the host after all."""
     detector, reason = open_detector(options)
-    if reason and options.card is not None:
+    is_the_callers = detector is options.detector  # who opened it knows where, and has said so
+    if reason and options.card is not None and not is_the_callers:
         warn_once(f"faces are found on the host: {reason}")
     return detector
 

@@ -45,6 +45,16 @@ def test_every_reason_for_the_host_is_said_in_one_sentence_once(
     assert then.startswith("this ONNX Runtime has no CUDAExecutionProvider")
 
 
+def test_a_detector_that_was_opened_before_is_not_said_to_be_on_the_host(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command `restore` opens it on the card, and hands it on."""
+    warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING, "keeprt"):
+        assert looking.load_detector(asked(tmp_path, detector=(mine := CenterFace()))) is mine
+    assert not caplog.messages
+
+
 def refused(graph: bytes, **how: Any) -> Any:
     raise BackendError("refused")
 
