@@ -190,9 +190,13 @@ def test_nothing_is_taken_per_picture_and_all_is_given_back(card: Card) -> None:
     for seed in range(5):
         shrinker.shrink(random_planes(FORMAT, seed))
     assert (card.allocations, card.live_bytes) == (taken, held) and held > before
+    ended = ("cuStreamDestroy", "cuEventDestroy")
+    counted = [card.count(call) for call in ended]
+    with card.slowly():
+        shrinker.close()
+    assert card.live_bytes == before, "it is all there for the next video at once"
+    assert [card.count(call) for call in ended] == [count + 1 for count in counted]
     shrinker.close()
-    shrinker.close()
-    assert card.live_bytes == before
     with pytest.raises(UsageError, match="closed"):
         shrinker.shrink(random_planes(FORMAT))
 
