@@ -74,21 +74,30 @@ def covers(profile: Profile, faces: int, window: int) -> bool:
     )
 
 
-def built_profile(folder: Path, flavour: str, version: str, target: str) -> Profile:
-    """The sizes that a bundle's plans for a card were built for, the first where there are several;
-    without plans those that are built unless told otherwise."""
-    of_card = f"*.{flavour}-{version}.*{target}*"
-    found = (p for name in ("gain_net", "decoder") for p in _profiles(f"{name}.{of_card}", folder))
-    return next(found, Profile())
+def built_for(
+    folder: Path, flavour: str, version: str, target: str
+) -> tuple[Profile, tuple[str, ...]]:
+    """The sizes and the cards that a bundle's plans for a card were built for, the first where
+    there are several; without plans what is built unless told otherwise."""
+    cards = re.compile(rf"\.{re.escape(f'{flavour}-{version}')}\.(sm\d+(?:\+sm\d+)*)\.")
+    for name in ("gain_net", "decoder"):
+        for file in sorted(folder.glob(f"{name}.*.plan")):
+            found = cards.search(file.name)
+            if found and target in found[1].split("+"):
+                return _profile(file), tuple(found[1].split("+"))
+    return Profile(), (target,)
 
 
-def _profiles(plans: str, folder: Path) -> Iterator[Profile]:
+def _profiles(subgraph: str, folder: Path) -> Iterator[Profile]:
     """Profiles in the names of one subgraph's plans: one with the most free axes."""
-    for file in sorted(folder.glob(f"{plans}.*.plan")):
-        sizes: dict[str, Sizes] = {
-            axis: (int(low), int(usual), int(high))
-            for axis, low, usual, high in re.findall(
-                r"\.(faces|frames|selected)(\d+)-(\d+)-(\d+)(?=\.)", file.name
-            )
-        }
-        yield Profile(**sizes)
+    return map(_profile, sorted(folder.glob(f"{subgraph}.*.plan")))
+
+
+def _profile(plan: Path) -> Profile:
+    sizes: dict[str, Sizes] = {
+        axis: (int(low), int(usual), int(high))
+        for axis, low, usual, high in re.findall(
+            r"\.(faces|frames|selected)(\d+)-(\d+)-(\d+)(?=\.)", plan.name
+        )
+    }
+    return Profile(**sizes)

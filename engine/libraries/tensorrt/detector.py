@@ -22,7 +22,7 @@ from keeprt.engine.faces.centerface import MODEL, MULTIPLE, STRIDE, read_graph
 from keeprt.engine.faces.onnx_shapes import Port, read_signature
 from keeprt.engine.faces.upright import NEAR_SIDE
 from keeprt.engine.libraries.tensorrt.build_all import BuildRequest
-from keeprt.engine.libraries.tensorrt.choice import built_profile
+from keeprt.engine.libraries.tensorrt.choice import built_for
 from keeprt.engine.libraries.tensorrt.flavours import flavour_named, load_flavour
 from keeprt.engine.libraries.tensorrt.graphs import Sizes
 from keeprt.engine.libraries.tensorrt.plan_store import plans_folder
@@ -71,9 +71,16 @@ class DetectorGraph:
     file: str = MODEL.name
     precision: str = "fp32"
 
+    def __post_init__(self) -> None:
+        """Raises BackendError for other types than float32."""
+        ports = read_signature(self.content)
+        for port in (*ports.inputs, *ports.outputs):
+            if port.element_type != _FLOAT32:
+                raise BackendError(f"{port.name} of {self.file} is no float32: plans are of that")
+
     @cached_property
     def spec(self) -> SubgraphSpec:
-        """What goes in and out. Raises BackendError for other types than float32."""
+        """What goes in and out."""
         ports = read_signature(self.content)
         return SubgraphSpec(
             file=self.file,
@@ -96,7 +103,8 @@ class DetectorGraph:
 def detector_of(model: Path | None, folder: Path) -> DetectorGraph:
     """The detector that comes along, or the one in the file `model`, beside the bundle in a folder.
 
-    Raises FaceError for a file that is missing, damaged or no such detector.
+    Raises FaceError for a file that is missing, damaged or no such detector, BackendError for one
+    that plans are not made of.
     """
     return DetectorGraph(folder, read_graph(model), (model or MODEL).name)
 
@@ -175,7 +183,7 @@ def session_by_plan(
     the command that makes the plan, or where pictures are larger than plans are made for.
     """
     SIZES.check(side)
-    detector = DetectorGraph(bundle_folder(bundle), graph)
+    detector = DetectorGraph(bundle_folder(bundle), graph, (model or MODEL).name)
     remake = _remaking(detector, bundle, flavour, device, model)
     try:
         plan = TensorRtBackend(detector, flavour, SIZES, device=device, remake=remake)
@@ -195,13 +203,11 @@ def _remaking(
     """The command that makes the plan and finds those of the bundle made, where some are there."""
     kind, target = flavour_named(flavour), require_card(device).target
     version = load_flavour(kind).__version__
-    profile = built_profile(plans_folder(detector), flavour, version, target)
-    command = BuildRequest(flavour, (target,), profile).command(bundle)
+    profile, targets = built_for(plans_folder(detector), flavour, version, target)
+    command = BuildRequest(flavour, targets, profile, len(targets) > 1).command(bundle)
     return command if model is None else f"{command} --detector {model}"
 
 
 def _tensor(port: Port, axes: tuple[str, str], meaning: str) -> TensorSpec:
-    if port.element_type != _FLOAT32:
-        raise BackendError(f"{port.name} of the detector is no float32: plans are made of that")
     channels: Any = port.dims[1]
     return TensorSpec(port.name, "float32", ("pictures", channels, *axes), meaning)

@@ -160,6 +160,11 @@ def test_without_one_the_command_is_said_that_leaves_the_bundle_s_plans_as_they_
         opened(tmp_path)
     command = f"keeprt build {tmp_path} --flavor rtx --target sm89 {AS_BUILT}"
     assert str(error.value).endswith(f"has no plan of detector; run `{command}`")
+    (tmp_path / FOLDER / name).rename(tmp_path / FOLDER / name.replace("sm89", "sm86+sm89"))
+    with pytest.raises(BackendError) as error:
+        opened(tmp_path)
+    command = command.replace("sm89", "sm86,sm89") + " --portable"
+    assert str(error.value).endswith(f"has no plan of detector; run `{command}`")
 
 
 def test_one_of_another_card_or_file_is_not_taken(
@@ -194,12 +199,14 @@ def test_larger_pictures_than_it_was_built_for_are_refused(tmp_path: Path, side:
         opened(tmp_path, side=side)
 
 
-def test_other_types_than_float32_are_refused(tmp_path: Path) -> None:
+def test_other_types_than_float32_are_refused_before_any_work(tmp_path: Path) -> None:
     model = onnx.load(MODEL)
     model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
     onnx.save(model, tmp_path / "half.onnx")
-    with pytest.raises(BackendError, match="537 of the detector is no float32"):
-        built(tmp_path, model=tmp_path / "half.onnx")
+    with pytest.raises(BackendError, match=r"537 of half\.onnx is no float32"):
+        detector_of(tmp_path / "half.onnx", tmp_path)
+    with pytest.raises(BackendError, match=r"537 of half\.onnx is no float32"):
+        opened(tmp_path, tmp_path / "half.onnx")
 
 
 def test_a_file_that_is_no_detector_is_refused(one) -> None:
@@ -219,16 +226,18 @@ def test_on_a_card_it_says_what_onnx_runtime_says(tmp_path: Path) -> None:
             np.testing.assert_allclose(ours, theirs, atol=1e-2)
 
 
-def test_profiles_of_plans_are_read_off_their_names(tmp_path: Path) -> None:
-    from keeprt.engine.libraries.tensorrt.choice import built_profile
+def test_sizes_and_cards_of_plans_are_read_off_their_names(tmp_path: Path) -> None:
+    from keeprt.engine.libraries.tensorrt.choice import built_for
 
     names = (
         "gain_net.fp32.rtx-1.0.sm86.faces1-1-2.frames2-4-4.selected1-1-1.o.h.plan",
+        "gain_net.fp32.rtx-1.0.another.plan",
         "gain_net.fp32.rtx-1.0.sm80+sm120.faces1-1-3.frames2-8-8.selected1-1-1.o.h.plan",
     )
     for name in names:
         (tmp_path / name).touch()
-    assert built_profile(tmp_path, "rtx", "1.0", "sm86") == Profile((1, 1, 2), (2, 4, 4))
-    assert built_profile(tmp_path, "rtx", "1.0", "sm120") == Profile((1, 1, 3))
-    for flavour, version, target in (("rtx", "1.1", "sm86"), ("rtx", "1.0", "sm89")):
-        assert built_profile(tmp_path, flavour, version, target) == Profile()
+    assert built_for(tmp_path, "rtx", "1.0", "sm86") == (Profile((1, 1, 2), (2, 4, 4)), ("sm86",))
+    both = (Profile((1, 1, 3)), ("sm80", "sm120"))
+    assert [built_for(tmp_path, "rtx", "1.0", one) for one in ("sm80", "sm120")] == [both, both]
+    for flavour, version, target in (("rtx", "1.1", "sm86"), ("rtx", "1.0", "sm12")):
+        assert built_for(tmp_path, flavour, version, target) == (Profile(), (target,))
