@@ -201,6 +201,25 @@ def test_nothing_is_taken_per_picture_and_all_is_given_back(card: Card) -> None:
         shrinker.shrink(random_planes(FORMAT))
 
 
+def test_a_video_that_ends_by_an_error_keeps_no_memory_of_the_card(
+    card: Card, tmp_path: Path
+) -> None:
+    shrinker_of(FORMAT).close()
+    gc.collect()  # what other tests have left
+    before = card.live_bytes
+    source = write_clip(tmp_path / "in.mp4", one_face(4, width=1280, height=720, side=500))
+    options = RestoreOptions(card=0, detector=CenterFace())
+
+    def no_more() -> None:
+        assert card.live_bytes > before
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as kept:
+        restore_video(source, tmp_path / "out.mp4", None, options, no_more)
+    assert card.live_bytes == before and kept.tb is not None
+    assert [file.name for file in tmp_path.iterdir()] == ["in.mp4"]
+
+
 def test_a_lost_card_is_told_as_one(card: Card) -> None:
     shrinker = shrinker_of(FORMAT)
     card.fail_at(1, ILLEGAL_ADDRESS)
