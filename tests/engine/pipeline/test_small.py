@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from keeprt.engine.devices.cuda import shrinking
 from keeprt.engine.devices.cuda.driver import has_card
 from keeprt.engine.media import open_source
 from keeprt.engine.pipeline import RestoreOptions
@@ -20,9 +22,11 @@ from tests.engine.pipeline_clips import one_face, write_clip
 
 @pytest.mark.skipif(has_card(), reason="there is a card")
 def test_without_a_card_the_host_makes_them_and_it_is_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warn_once.cache_clear()
+    tried = Mock(wraps=shrinking.CardShrinker)
+    monkeypatch.setattr(shrinking, "CardShrinker", tried)
     source = write_clip(tmp_path / "in.mp4", one_face(3))
     with open_source(source) as video:
         frames = list(video)
@@ -34,3 +38,4 @@ def test_without_a_card_the_host_makes_them_and_it_is_said_once(
                 np.testing.assert_array_equal(small.of(frame), there)
             small.close()
     assert caplog.text.count("made smaller for the detector on the host: ") == 1
+    assert tried.call_count == 2, "once for a video, and not for each of its frames"
