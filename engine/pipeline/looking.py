@@ -43,7 +43,7 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
         self._writer: AbstractContextManager[LandmarkWriter | None] = nullcontext()
         self._file: LandmarkWriter | None = None
         self._waiting: deque[SourceFrame] = deque()
-        detector: Detector | None = None
+        detector: _Timed | None = None
         if self._path is not None and self._path.exists():
             self._known = read_landmarks(self._path, width, height, part)
         else:
@@ -53,6 +53,7 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
         self._analysis = Analysis(
             detector, (height, width), options.analysis, self._record, load_embedding(options)
         )
+        self._detector = detector
 
     def __enter__(self) -> FaceFinder:
         self._file = self._writer.__enter__()
@@ -63,6 +64,8 @@ class FaceFinder(AbstractContextManager["FaceFinder"]):
             self._writer.__exit__(*error)  # type: ignore[arg-type]
         finally:
             self._small.close()
+            if self._detector is not None:
+                self._detector.close()
 
     @property
     def delay(self) -> int:
@@ -160,7 +163,7 @@ def load_embedding(options: RestoreOptions) -> Embedding | None:
 
 
 class _Timed:
-    """A detector whose time is counted."""
+    """A detector whose time is counted, until it is closed."""
 
     def __init__(self, detector: Detector, summary: Summary) -> None:
         self._detector, self._summary = detector, summary
@@ -168,3 +171,8 @@ class _Timed:
     def detect(self, rgb: Rgb) -> list[Detection]:
         with self._summary.timed("detect", within="track"):
             return self._detector.detect(rgb)
+
+    def close(self) -> None:
+        """Lets go of it: the memory of a card that nobody else holds comes back now, and not when
+        garbage is collected."""
+        del self._detector

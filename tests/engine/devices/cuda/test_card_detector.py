@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +17,12 @@ from keeprt.engine.faces.centerface import CenterFace
 from keeprt.engine.libraries.tensorrt.calls import CudaCalls
 from keeprt.engine.libraries.tensorrt.detector import SIZES, DetectorGraph, DetectorSession
 from keeprt.engine.libraries.tensorrt.staging import Arrays, Staging
+from keeprt.engine.pipeline import RestoreOptions, looking, restore_video
+from keeprt.engine.pipeline.options import Plans
 from tests.cuda_driver.engines import CALLBACK, array_at, driver
 from tests.cuda_driver.session import ON_DRIVER
 from tests.engine.devices.cuda.conftest import Card
+from tests.engine.pipeline_clips import one_face, write_clip
 
 pytestmark = ON_DRIVER
 
@@ -119,6 +124,36 @@ def test_usual_sizes_are_run_before_the_first_picture_comes(
     assert there[1].kept == 2
     there[0].maps(noise(12, 20)), there[0].maps(noise(5, 5))
     assert there[1].kept == 2
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_no_video_keeps_the_detector_s_memory_until_garbage_is_collected(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_well: bool
+) -> None:
+    """In an archive they would add up."""
+    source = write_clip(tmp_path / "in.mp4", one_face(3))
+    options = RestoreOptions(card=0, plans=Plans(tmp_path, "rtx"), overwrite=True)
+    monkeypatch.setattr(looking, "session_by_plan", lambda graph, **how: opened(graph))
+    gc.collect()  # what other tests have left
+    before = card.live_bytes
+
+    def on_frame() -> None:
+        assert card.live_bytes > before
+        if not ends_well:
+            raise ZeroDivisionError
+
+    gc.disable()
+    try:
+        with contextlib.nullcontext() if ends_well else pytest.raises(ZeroDivisionError) as error:
+            restore_video(source, tmp_path / "out.mp4", None, options, on_frame)
+        assert card.live_bytes == before, error  # whose traceback holds the pipeline
+    finally:
+        gc.enable()
+
+
+def opened(graph: bytes) -> DetectorSession:
+    plan = OnStream(graph)
+    return DetectorSession(plan, plan.detector.spec)
 
 
 def test_the_memory_of_the_card_goes_back_with_the_session(card: Card) -> None:
