@@ -290,4 +290,12 @@ MUTANTS = [
         SHRINKING,
         "other_colours",
     ),
+    Mutant(
+        "small pictures are left open when their video ends",
+        "engine/pipeline/looking.py",
+        "            self._small.close()\n",
+        "            pass\n",
+        SHRINKING,
+        "ends_by_an_error",
+    ),
 ]
