@@ -40,7 +40,11 @@ def small_bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def session(
-    files: list[str], *options: str, root: Path = ROOT, **settings: object
+    files: list[str],
+    *options: str,
+    root: Path = ROOT,
+    limit_s: float = 1800,
+    **settings: object,
 ) -> tuple[int, int, str]:
     """How many tests passed and how many did not, and what pytest said."""
     command = [sys.executable, "-m", "pytest", "-q", *files, *options]
@@ -50,7 +54,7 @@ def session(
         env=environment(root, settings),
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=limit_s,
     )
     said = done.stdout + done.stderr
     passed, failed, errors = (
@@ -82,7 +86,9 @@ def test_faces_come_and_go_on_two_cards(small_bundles: list[str]) -> None:
 @LONG
 @pytest.mark.slow
 def test_four_thousand_frames(small_bundles: list[str]) -> None:
-    passed, failed, said = session([COMING], *small_bundles, "-m", "slow", devices=2)
+    passed, failed, said = session(
+        [COMING], *small_bundles, "-m", "slow", devices=2, limit_s=4 * 3600
+    )
     assert passed == 2 and not failed, said[-6000:]
 
 
