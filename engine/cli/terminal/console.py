@@ -22,6 +22,7 @@ class PlainConsole(Console):
 
     def __init__(self, stderr: bool) -> None:
         super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
+        self._width = self._height = None  # a COLUMNS of now, not of when this was loaded
 
     @property
     def size(self) -> ConsoleDimensions:

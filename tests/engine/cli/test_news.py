@@ -13,7 +13,7 @@ import pytest
 
 from keeprt.engine.cli.app import taken_out
 from keeprt.engine.cli.terminal import progress
-from keeprt.engine.cli.terminal.console import alert, announce, output
+from keeprt.engine.cli.terminal.console import PlainConsole, alert, announce, output
 from keeprt.engine.cli.terminal.progress import Ticker, frame_progress, progress_line
 from tests.engine.media.clips import Clip, make_clip
 
@@ -113,6 +113,15 @@ def test_tables_are_as_wide_as_they_are(
     table.add_row("x" * 150, "[/y]")
     output.print(table)
     assert "x" * 150 in capsys.readouterr().out
+
+
+def test_columns_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GNU readline sets COLUMNS in the process that loads it: 80, where nobody asked for it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    made = PlainConsole(stderr=False)
+    assert made.width == 80
+    monkeypatch.setenv("COLUMNS", "200")
+    assert made.width == 200
 
 
 @pytest.mark.parametrize(
