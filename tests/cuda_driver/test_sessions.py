@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.cuda_driver import build
-from tests.cuda_driver.mutants import MUTANTS, Mutant
+from tests.cuda_driver.mutant import Mutant
+from tests.cuda_driver.mutants import MUTANTS
+from tests.cuda_driver.picture_mutants import PICTURE_MUTANTS
 from tests.long import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +29,8 @@ FRAMES += [f"{CUDA}/test_card_archive.py", f"{CUDA}/test_card_shrinking.py"]
 FRAMES += [f"{CUDA}/test_decoded_frames.py"]
 COMING = f"{CUDA}/test_coming_and_going.py"
 GUESTS = [f"{CUDA}/test_guests.py", f"{CUDA}/test_arrays.py"]
+
+ALL_MUTANTS = [*MUTANTS, *PICTURE_MUTANTS]
 
 pytestmark = pytest.mark.skipif(bool(build.missing()), reason=build.missing())
 
@@ -156,13 +160,13 @@ def test_the_kernels_tests_for_a_card() -> None:
     assert passed >= 20 and not failed, said[-6000:]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", ALL_MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mistake_can_be_put_in_at_one_place(mutant: Mutant) -> None:
     assert (ROOT / mutant.file).read_text().count(mutant.right) == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", ALL_MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mistake_that_a_card_would_punish_is_seen(
     mutant: Mutant, tmp_path: Path, small_bundles: list[str]
 ) -> None:
