@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from keeprt.kernels.arrays import damaged_values
 from keeprt.kernels.frame import FrameFormat, Planes, codes_of, components
 from keeprt.kernels.placement import FACE_SIZE
-from keeprt.kernels.sampling import Filter, affine, bilinear, clamp, filter_at, mix, neighbours
+from keeprt.kernels.sampling import affine, bilinear, clamp, filter_at, mix, neighbours, weighted
 
 
 def crop_align(
@@ -62,28 +62,8 @@ def _component(codes: Any, x: Any, y: Any, widths: Any) -> Any:
     """A component's codes at coordinates in its samples."""
     height, width = codes.shape
     if widths[0] > 0 or widths[1] > 0:
-        return _smoothed(codes, filter_at(x, widths[0]), filter_at(y, widths[1]))
+        return weighted(codes, filter_at(x, widths[0]), filter_at(y, widths[1]))
     return bilinear(codes, neighbours(x, width), neighbours(y, height))
-
-
-def _smoothed(codes: Any, along: Filter, down: Filter) -> Any:
-    """Both axes under a spline, edges repeated; the weights do not quite add up to one."""
-    total, weights = np.zeros_like(along.at), np.zeros_like(along.at)
-    for step_y in range(down.most):
-        y, row, across = down.first + step_y, np.zeros_like(total), np.zeros_like(total)
-        for step_x in range(along.most):
-            x = along.first + step_x
-            weight = along.weight(x)
-            row += weight * codes[_inside(y, codes.shape[0]), _inside(x, codes.shape[1])]
-            across += weight
-        weight = down.weight(y)
-        total += weight * row
-        weights += weight * across
-    return total / weights
-
-
-def _inside(index: Any, size: int) -> Any:
-    return np.clip(index, 0, size - 1)
 
 
 def _coverage(coordinate: Any, size: int) -> Any:

@@ -1,6 +1,6 @@
 """Float32 building blocks of the crop's and the paste's NumPy twins, as in frame.cuh."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,44 @@ def filter_at(coordinate: FloatArray, width: Any) -> Filter:
     scale = inverse / np.float32(6) if splined else np.float32(0)
     first, last = np.ceil(at - reach).astype(np.int64), np.floor(at + reach).astype(np.int64)
     return Filter(at, inverse, scale, first, last)
+
+
+class Weights(Protocol):
+    """The weights of samples along one axis, for each of some places."""
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """The first sample of each place."""
+
+    @property
+    def most(self) -> int:
+        """Samples of the place that has most."""
+
+    def weight(self, sample: NDArray[np.int64]) -> FloatArray:
+        """The weight of one sample for each place; 0 for those that are not of its own."""
+
+
+def weighted(codes: FloatArray, along: Weights, down: Weights) -> FloatArray:
+    """Codes (h, w) by weights of both axes, whose places broadcast together; edges repeat, and the
+    weights need not add up to one."""
+    shape = np.broadcast_shapes(along.first.shape, down.first.shape)
+    total, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for step_y in range(down.most):
+        y = down.first + step_y
+        row, across = np.zeros_like(total), np.zeros(along.first.shape, np.float32)
+        for step_x in range(along.most):
+            x = along.first + step_x
+            weight = along.weight(x)
+            row += weight * codes[_inside(y, codes.shape[0]), _inside(x, codes.shape[1])]
+            across += weight
+        weight = down.weight(y)
+        total += weight * row
+        weights += weight * across
+    return total / weights
+
+
+def _inside(index: Any, size: int) -> Any:
+    return np.clip(index, 0, size - 1)
 
 
 def affine(row: FloatArray, *point: FloatArray) -> FloatArray:

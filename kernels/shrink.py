@@ -6,7 +6,7 @@ lies in it. Then the codes become RGB, are clamped, and rounded half to even to 
 `face_to_picture` does. For RGB this is OpenCV's `INTER_AREA`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,14 @@ from keeprt.kernels.arrays import FloatArray
 from keeprt.kernels.errors import UsageError
 from keeprt.kernels.face_picture import face_to_picture
 from keeprt.kernels.frame import FrameFormat, Planes, codes_of, components
-from keeprt.kernels.sampling import affine
+from keeprt.kernels.sampling import affine, weighted
 
 _HALF, _NONE = np.float32(0.5), np.float32(0)
 _LUMA = np.array([1, 0], np.float32)  # its samples are the pixels
 
 
 class Stretch(NamedTuple):
-    """What each pixel stands for along one axis, in samples of a component."""
+    """What pixels stand for along one axis, in samples of a component."""
 
     low: FloatArray
     high: FloatArray
@@ -34,7 +34,7 @@ class Stretch(NamedTuple):
         """Samples of the pixel that has most."""
         return int((self.last - self.first).max()) + 1
 
-    def share(self, sample: NDArray[np.int64]) -> FloatArray:
+    def weight(self, sample: NDArray[np.int64]) -> FloatArray:
         """How much of one sample lies in each stretch, 0 to 1; 0 beyond its last."""
         at = sample.astype(np.float32)
         inside = np.minimum(self.high, at + _HALF) - np.maximum(self.low, at - _HALF)
@@ -48,13 +48,15 @@ def shrink(planes: Planes, format: FrameFormat, width: int, height: int) -> NDAr
     """
     check_smaller(format, width, height)
     words, record = components(planes, format), format.record()
+    row, column = np.ogrid[:height, :width]
+    scale_x = np.float32(format.width) / np.float32(width)
+    scale_y = np.float32(format.height) / np.float32(height)
     means = []
     for k, component in enumerate(words):
         line_x, line_y = (record["chroma_x"], record["chroma_y"]) if k else (_LUMA, _LUMA)
-        along = stretches(width, format.width, line_x)
-        down = stretches(height, format.height, line_y)
-        means.append(_means(codes_of(component, format, k), along, down))
-    return face_to_picture(np.stack([affine(row, *means) for row in record["to_rgb"]]))
+        along, down = stretch_of(column, scale_x, line_x), stretch_of(row, scale_y, line_y)
+        means.append(weighted(codes_of(component, format, k), along, down))
+    return face_to_picture(np.stack([affine(to_rgb, *means) for to_rgb in record["to_rgb"]]))
 
 
 def check_smaller(format: FrameFormat, width: int, height: int) -> None:
@@ -65,28 +67,10 @@ def check_smaller(format: FrameFormat, width: int, height: int) -> None:
         )
 
 
-def stretches(pixels: int, size: int, line: FloatArray) -> Stretch:
-    """Of an axis of so many pixels over one of `size`; `line` leads from pixels to samples."""
-    scale = np.float32(size) / np.float32(pixels)
-    edge = np.arange(pixels, dtype=np.float32) * scale - _HALF
+def stretch_of(pixels: NDArray[np.int64], scale: np.float32, line: FloatArray) -> Stretch:
+    """Of pixels of the small picture, `scale` of the frame's each; `line` leads from those to
+    samples."""
+    edge = pixels.astype(np.float32) * scale - _HALF
     low, high = edge * line[0] + line[1], (edge + scale) * line[0] + line[1]
     first, last = (np.floor(end + _HALF).astype(np.int64) for end in (low, high))
     return Stretch(low, high, first, last)
-
-
-def _means(codes: FloatArray, along: Stretch, down: Stretch) -> FloatArray:
-    """Both axes; sums in the order of the kernel's."""
-    total: Any = np.zeros((down.low.size, along.low.size), np.float32)
-    shares = np.zeros_like(total)
-    for step_y in range(down.most):
-        y, row, across = down.first + step_y, np.zeros_like(total), np.zeros_like(along.low)
-        lines = codes[np.clip(y, 0, codes.shape[0] - 1)]
-        for step_x in range(along.most):
-            x = along.first + step_x
-            share = along.share(x)
-            row += share * lines[:, np.clip(x, 0, codes.shape[1] - 1)]
-            across += share
-        share = down.share(y)[:, None]
-        total += share * row
-        shares += share * across
-    return np.asarray(total / shares, np.float32)

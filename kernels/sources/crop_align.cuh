@@ -12,26 +12,6 @@ INLINE float bilinear_code(const Frame<Sample>& frame, const FrameFormat& format
     return mix(top, bottom, y.fraction);
 }
 
-// Both axes under a spline, edges repeated; the weights do not quite add up to one.
-template <typename Sample>
-INLINE float smoothed_code(const Frame<Sample>& frame, const FrameFormat& format, int k,
-                           const Filter& along, const Filter& down, int width, int height) {
-    float total = 0.0f, weights = 0.0f;
-    for (int y = down.first; y <= down.last; ++y) {
-        float row = 0.0f, across = 0.0f;
-        for (int x = along.first; x <= along.last; ++x) {
-            const float weight = weight_of(along, x);
-            row += weight *
-                   code_at(frame, format, k, clamp(x, 0, width - 1), clamp(y, 0, height - 1));
-            across += weight;
-        }
-        const float weight = weight_of(down, y);
-        total += weight * row;
-        weights += weight * across;
-    }
-    return total / weights;
-}
-
 // The code of a component at coordinates in its samples; widths: of the splines along x and y.
 template <typename Sample>
 INLINE float component_at(const Frame<Sample>& frame, const FrameFormat& format, int k, float x,
@@ -39,7 +19,7 @@ INLINE float component_at(const Frame<Sample>& frame, const FrameFormat& format,
     const int width = k ? format.chroma_width : format.width;
     const int height = k ? format.chroma_height : format.height;
     if (widths[0] > 0.0f || widths[1] > 0.0f) {
-        return smoothed_code(frame, format, k, filter_at(x, widths[0]), filter_at(y, widths[1]),
+        return weighted_code(frame, format, k, filter_at(x, widths[0]), filter_at(y, widths[1]),
                              width, height);
     }
     return bilinear_code(frame, format, k, neighbours(x, width), neighbours(y, height));

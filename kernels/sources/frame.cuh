@@ -88,4 +88,24 @@ INLINE float weight_of(const Filter& filter, int sample) {
     return (outer * outer * outer - 4.0f * (inner * inner * inner)) * filter.scale;
 }
 
+// Both axes by weights, edges repeated; the weights need not add up to one.
+template <typename Sample, typename Weights>
+INLINE float weighted_code(const Frame<Sample>& frame, const FrameFormat& format, int k,
+                           const Weights& along, const Weights& down, int width, int height) {
+    float total = 0.0f, weights = 0.0f;
+    for (int y = down.first; y <= down.last; ++y) {
+        float row = 0.0f, across = 0.0f;
+        for (int x = along.first; x <= along.last; ++x) {
+            const float weight = weight_of(along, x);
+            row += weight *
+                   code_at(frame, format, k, clamp(x, 0, width - 1), clamp(y, 0, height - 1));
+            across += weight;
+        }
+        const float weight = weight_of(down, y);
+        total += weight * row;
+        weights += weight * across;
+    }
+    return total / weights;
+}
+
 INLINE float mix(float from, float to, float fraction) { return from + (to - from) * fraction; }

@@ -60,8 +60,8 @@ MUTANTS: tuple[tuple[str, str, str, str, Callable[[Executed], None]], ...] = (
     (
         "the last sample that a small pixel stands for is left out",
         "shrink.cuh",
-        "x <= along.last",
-        "x < along.last",
+        "floorf(high + 0.5f)",
+        "floorf(high - 0.5f)",
         quick.test_kernels_on_nv12,
     ),
     (
